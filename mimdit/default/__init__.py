@@ -1,0 +1,1 @@
+"""The embedded default bundle: what `mimdit restore` uses when no `--bundle` is named."""
