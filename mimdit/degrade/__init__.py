@@ -1,0 +1,87 @@
+"""Synthetic degradations: seeded, and physical where physics is known. One file per family.
+
+`degrade` and `mixture` draw everything from a generator and return what a file would hold. The functions with named parameters
+(`gaussian_noise`, `sensor_noise`, `motion_blur`, ...) are the single steps: they return f32[H,W,3] unrounded, for the next step;
+`eight_bits` closes. The same generator state gives the same photo.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mimdit.degrade.blur import defocus_blur, draw_blur, gaussian_blur, motion_blur
+from mimdit.degrade.haze import draw_haze, haze
+from mimdit.degrade.jpeg import draw_jpeg, jpeg
+from mimdit.degrade.light import eight_bits
+from mimdit.degrade.lowlight import draw_low_light, low_light
+from mimdit.degrade.noise import draw_noise, gaussian_noise
+from mimdit.degrade.rain import Shower, draw_rain, rain
+from mimdit.degrade.sensor import Sensor, draw_sensor, sensor_noise
+from mimdit.degrade.step import STAGES, Setting, Step
+from mimdit.targets import Degradation
+
+__all__ = [
+    "Degraded",
+    "Sensor",
+    "Shower",
+    "defocus_blur",
+    "degrade",
+    "eight_bits",
+    "gaussian_blur",
+    "gaussian_noise",
+    "haze",
+    "jpeg",
+    "low_light",
+    "mixture",
+    "motion_blur",
+    "rain",
+    "sensor_noise",
+]
+
+_DRAW: dict[Degradation, Callable[[np.random.Generator], list[Step]]] = {
+    "noise": draw_noise,
+    "sensor": draw_sensor,
+    "blur": draw_blur,
+    "haze": draw_haze,
+    "rain": draw_rain,
+    "lowlight": draw_low_light,
+    "jpeg": draw_jpeg,
+}
+
+
+@dataclass(frozen=True)
+class Degraded:
+    """A degraded photo and how it came to be.
+
+    image: f32[H,W,3] of the values k/255 · kind: the degradation, or several joined by "+", in the order asked for
+    settings: the drawn parameters, keyed "kind.parameter", in the order of the steps
+    """
+
+    image: np.ndarray
+    kind: str
+    settings: dict[str, Setting]
+
+
+def degrade(photo: np.ndarray, kind: Degradation, rng: np.random.Generator) -> Degraded:
+    """Encoded f32[H,W,3] in 0..1 → one degradation of it, everything about it drawn from `rng`."""
+    return mixture(photo, [kind], rng)
+
+
+def mixture(photo: np.ndarray, kinds: Sequence[Degradation], rng: np.random.Generator) -> Degraded:
+    """Encoded f32[H,W,3] in 0..1 → several degradations, as light meets them: scene, lens, sensor, file.
+
+    The order of `kinds` only settles what comes first within a stage. Raises ValueError for none, an unknown or a repeated one.
+    """
+    unknown = [kind for kind in kinds if kind not in _DRAW]
+    if unknown or not kinds or len(set(kinds)) < len(kinds):
+        raise ValueError(
+            f"expected one or more different kinds of {', '.join(_DRAW)}; found {', '.join(kinds) or 'none'}"
+        )
+    steps = [(kind, step) for kind in kinds for step in _DRAW[kind](rng)]
+    steps.sort(key=lambda entry: STAGES.index(entry[1].stage))
+    settings: dict[str, Setting] = {}
+    for kind, step in steps:
+        photo = step.apply(photo, rng)
+        settings |= {f"{kind}.{name}": value for name, value in step.settings.items()}
+    return Degraded(eight_bits(photo), "+".join(kinds), settings)
