@@ -1,8 +1,8 @@
 """Synthetic degradations: seeded, and physical where physics is known. One file per family.
 
-`degrade` and `mixture` draw everything from a generator and return what a file would hold. The functions with named parameters
-(`gaussian_noise`, `sensor_noise`, `motion_blur`, ...) are the single steps: they return f32[H,W,3] unrounded, for the next step;
-`eight_bits` closes. The same generator state gives the same photo.
+`degrade` and `mixture` draw everything from a generator and return what a file would hold; the same generator state
+gives the same photo. The functions with named parameters (`gaussian_noise`, `sensor_noise`, `motion_blur`, ...) are the
+single steps: they return f32[H,W,3] unrounded, for the next step, and `eight_bits` makes a file's values of it.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mimdit.degrade.airlight import draw_haze, haze
 from mimdit.degrade.blur import defocus_blur, draw_blur, gaussian_blur, motion_blur
-from mimdit.degrade.haze import draw_haze, haze
-from mimdit.degrade.jpeg import draw_jpeg, jpeg
+from mimdit.degrade.compression import draw_jpeg, jpeg
 from mimdit.degrade.light import eight_bits
 from mimdit.degrade.lowlight import draw_low_light, low_light
 from mimdit.degrade.noise import draw_noise, gaussian_noise
-from mimdit.degrade.rain import Shower, draw_rain, rain
 from mimdit.degrade.sensor import Sensor, draw_sensor, sensor_noise
+from mimdit.degrade.shower import Shower, draw_rain, rain
 from mimdit.degrade.step import STAGES, Setting, Step
 from mimdit.targets import Degradation
 
@@ -71,7 +71,8 @@ def degrade(photo: np.ndarray, kind: Degradation, rng: np.random.Generator) -> D
 def mixture(photo: np.ndarray, kinds: Sequence[Degradation], rng: np.random.Generator) -> Degraded:
     """Encoded f32[H,W,3] in 0..1 → several degradations, as light meets them: scene, lens, sensor, file.
 
-    The order of `kinds` only settles what comes first within a stage. Raises ValueError for none, an unknown or a repeated one.
+    The order of `kinds` settles only what comes first within a stage. Raises ValueError for no kind, an unknown one or
+    a repeated one.
     """
     unknown = [kind for kind in kinds if kind not in _DRAW]
     if unknown or not kinds or len(set(kinds)) < len(kinds):

@@ -1,6 +1,6 @@
 """One thing that happens to a photo on its way from the scene into a file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -14,11 +14,12 @@ STAGES: tuple[Stage, ...] = get_args(Stage)  # in the order in which light meets
 
 @dataclass(frozen=True)
 class Step:
-    """`apply` maps an encoded f32[H,W,3] to another; `settings` are the parameters that were drawn for it, for logs and tests.
+    """`apply` maps an encoded f32[H,W,3] to another; `settings` are the parameters drawn for it, for logs and tests.
 
-    A kind may be several steps. Low light is darkness in the scene *and* noise on the sensor: mixed with blur, the blur comes between.
+    A kind may be several steps. Low light is darkness in the scene *and* noise on the sensor: when both low light and
+    blur are asked for, the blur comes between.
     """
 
     stage: Stage
-    settings: dict[str, Setting]
+    settings: Mapping[str, Setting]
     apply: Callable[[np.ndarray, np.random.Generator], np.ndarray]

@@ -1,4 +1,4 @@
-"""JPEG compression, by the same library that writes most of the world's JPEG files."""
+"""JPEG compression, by the library that writes most of the world's JPEG files."""
 
 from io import BytesIO
 
@@ -10,9 +10,9 @@ from mimdit.degrade.step import Step
 
 
 def jpeg(photo: Array, quality: int, *, chroma_halved: bool = True) -> Array:
-    """Encoded f32[H,W,3] → the photo after one save at `quality` 1..100, values k/255.
+    """Encoded f32[H,W,3] → the photo after one save at `quality` 1..100: values k/255.
 
-    `chroma_halved` is what most encoders do below their top qualities: colour at half resolution (4:2:0).
+    `chroma_halved` stores colour at half resolution (4:2:0), as most encoders do below their top qualities.
     """
     file = BytesIO()
     Image.fromarray(to_bytes(photo)).save(file, "JPEG", quality=quality, subsampling=2 if chroma_halved else 0)
@@ -20,11 +20,11 @@ def jpeg(photo: Array, quality: int, *, chroma_halved: bool = True) -> Array:
 
 
 def draw_jpeg(rng: np.random.Generator) -> list[Step]:
-    """Quality 8..60: visible blocks to barely visible ringing."""
+    """Quality 8..60, from visible blocks to a little ringing; one in five keeps its colour resolution."""
     return [jpeg_step(int(rng.integers(8, 61)), chroma_halved=bool(rng.random() < 0.8))]
 
 
-def jpeg_step(quality: int, *, chroma_halved: bool = True) -> Step:
-    """One save as the file stage of any kind that has one."""
+def jpeg_step(quality: int, *, chroma_halved: bool) -> Step:
+    """One save, as the file stage of a kind that has one."""
     settings = {"quality": quality, "chroma": "4:2:0" if chroma_halved else "4:4:4"}
     return Step("file", settings, lambda photo, rng: jpeg(photo, quality, chroma_halved=chroma_halved))
