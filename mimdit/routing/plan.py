@@ -30,7 +30,9 @@ class BlockPlan(_Frozen):
     """The sub-experts of one MiM block, with what was measured while the plan was made."""
 
     experts: tuple[ExpertPlan, ...] = Field(min_length=1)
-    mass_kept: float = Field(ge=0, le=1, description="mean share of the Intra-MoE gate mass that the kept sub-experts had")
+    mass_kept: float = Field(
+        ge=0, le=1, description="mean share of the Intra-MoE gate mass that the kept sub-experts had"
+    )
     entropy: float = Field(ge=0, description="entropy of the mean Inter-MoE weights, in nats (at most ln 4)")
     agreement: float = Field(ge=0, le=1, description="share of (photo, group) choices that dynamic routing made alike")
 

@@ -1,0 +1,50 @@
+"""Models on disk: diffusers folders (config.json + safetensors), dynamic or frozen, and the hash that names them."""
+
+import hashlib
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+
+from mimdit.errors import CheckpointError
+from mimdit.files import write_folder
+from mimdit.model.mimdit import MiMDiT
+
+
+def save_model(model: MiMDiT, folder: Path, *, half: bool = False) -> None:
+    """Write a dynamic model in diffusers' format; `half` stores fp16, which halves what the repository carries."""
+
+    def fill(partial: Path) -> None:
+        kept = model
+        if half:
+            kept = MiMDiT.from_preset(model.shape)
+            kept.load_state_dict(model.state_dict())
+            kept = kept.to(torch.float16)
+        for parameter in kept.parameters():  # safetensors wants the default memory format
+            parameter.data = parameter.data.contiguous()
+        kept.save_pretrained(partial)
+
+    write_folder(folder, fill, overwrite=True)
+
+
+def load_model(folder: Path) -> MiMDiT:
+    """A dynamic model in fp32; raises CheckpointError where the folder or its weights are not usable."""
+    if not (folder / MiMDiT.config_name).is_file():
+        raise CheckpointError(f"no model in {folder}: expected a folder with config.json and safetensors weights")
+    try:
+        model = MiMDiT.from_pretrained(folder, torch_dtype=torch.float32)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise CheckpointError(f"the model in {folder} cannot be loaded: {error}") from None
+    bad = [name for name, tensor in model.state_dict().items() if not torch.isfinite(tensor).all()]
+    if bad:
+        raise CheckpointError(f"{folder}: weights that are not finite, first {bad[0]}: train it again")
+    return model
+
+
+def checkpoint_hash(model: torch.nn.Module) -> str:
+    """sha256 over names, shapes and fp32 bytes of all weights, in name order."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().float().contiguous().cpu().numpy().tobytes())
+    return digest.hexdigest()

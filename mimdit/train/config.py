@@ -1,0 +1,75 @@
+"""What a training run is: read from TOML, refused when a key is unknown, stored beside the weights it made."""
+
+from pathlib import Path
+from typing import Literal
+
+import tomllib
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mimdit.errors import CheckpointError
+from mimdit.targets import Degradation, Variant
+
+Objective = Literal["codec", "flow", "distill"]
+Ingredient = Degradation | Literal["clean", "mixture"]
+
+EVERYTHING: dict[Ingredient, float] = {
+    "clean": 0.04,
+    "noise": 0.18,
+    "sensor": 0.12,
+    "blur": 0.12,
+    "haze": 0.13,
+    "rain": 0.13,
+    "lowlight": 0.13,
+    "jpeg": 0.08,
+    "mixture": 0.07,
+}
+
+
+class TrainConfig(BaseModel):
+    """One stage. `start` is the model folder that it begins from; without it `preset` is initialised afresh."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    objective: Objective
+    preset: str = "small"
+    start: Path | None = None
+    steps: int = Field(gt=0, description="optimizer steps")
+    batch: int = Field(8, gt=0)
+    tile: int = Field(128, gt=0, multiple_of=64, description="px; side of the trained tile")
+    views: tuple[int, ...] = Field((2, 2, 2, 3), description="side of the photo over side of the tile, drawn evenly")
+    mix: dict[Ingredient, float] = Field(default=EVERYTHING, description="share of each degradation")
+    learning_rate: float = Field(1e-3, gt=0)
+    warmup: int = Field(100, ge=0, description="steps of linear warm-up; cosine decay to 2 % follows")
+    weight_decay: float = 0.0
+    ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights, which are what is kept")
+    seed: int = 0
+    log_every: int = 20
+    evaluate_every: int = 500
+    save_every: int = 200
+    validation_photos: int = Field(8, gt=0, description="photos kept out of training, every n-th of the folder")
+    # routing: the prior's choice is prescribed, then only taught, then the routers are free
+    forced_steps: int = 0
+    taught_steps: int = 0
+    balance_weight: float = 0.01
+    # distillation
+    sampling_steps: int = Field(1, gt=0, description="Euler steps that a distilled student takes")
+    reference: Path | None = Field(None, description="model folder of the reference, whose trajectory is followed")
+    reference_steps: int = Field(8, gt=0, description="Euler steps of the reference's trajectory")
+    trajectory_weight: float = Field(0.1, ge=0, description="of the latent loss to the reference's end point")
+    trajectory_steps: int = Field(0, ge=0, description="optimizer steps over which that weight falls to 0")
+    # fine-tuning of a frozen variant: only its experts and gates move
+    variant: Variant | None = None
+
+    @classmethod
+    def read(cls, path: Path) -> "TrainConfig":
+        """From a TOML file; raises CheckpointError with the first thing that is wrong."""
+        try:
+            return cls(**tomllib.loads(path.read_text()))
+        except OSError as error:
+            raise CheckpointError(f"cannot read the config {path}: {error.strerror}") from None
+        except tomllib.TOMLDecodeError as error:
+            raise CheckpointError(f"{path} is not TOML: {error}") from None
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise CheckpointError(f"{path}: {where}: {first['msg']}") from None

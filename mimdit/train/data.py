@@ -1,0 +1,132 @@
+"""Photos → training pairs. Example n of a seed is the same on every machine and in every run that is resumed."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from mimdit.config import PHOTO_SIZE
+from mimdit.degrade import degrade, mixture
+from mimdit.errors import CheckpointError
+from mimdit.routing.prior import family_of, prior_experts
+from mimdit.targets import DEGRADATIONS, Degradation
+from mimdit.train.config import Ingredient, TrainConfig
+
+_SIDES = (1600, 1000, 640)  # px; long sides of the scales that crops are taken from: fine grain to small pictures
+_SUFFIXES = {".jpg", ".jpeg", ".png"}
+
+
+@dataclass
+class Batch:
+    """f32 tensors in 0..1; `families` index DISPATCHER_CLASSES, −1 for clean photos and mixtures."""
+
+    image: Tensor  # f32[B,3,T,T] degraded
+    truth: Tensor  # f32[B,3,T,T]
+    photo: Tensor  # f32[B,3,64,64] the whole degraded photo, reduced
+    families: Tensor  # i64[B]
+    kinds: list[str]
+
+
+class PhotoScales:
+    """A folder of photos at three scales, u8, decoded once into `cache` and memory-mapped from there."""
+
+    def __init__(self, folder: Path, cache: Path):
+        paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES) if folder.is_dir() else []
+        if not paths:
+            raise CheckpointError(f"no .jpg or .png photos in {folder}: name a folder of clean photos with --photos")
+        cache.mkdir(parents=True, exist_ok=True)
+        self.names = [path.name for path in paths]
+        self.scales = [[_scaled(path, side, cache) for side in _SIDES] for path in paths]
+
+    def split(self, validation: int) -> tuple[list[int], list[int]]:
+        """Indices for training and for validation: `validation` photos, spread evenly over the sorted names."""
+        held_out = set(np.linspace(0, len(self.names) - 1, validation).astype(int).tolist())
+        return [i for i in range(len(self.names)) if i not in held_out], sorted(held_out)
+
+
+def _scaled(path: Path, side: int, cache: Path) -> np.ndarray:
+    kept = cache / f"{path.stem}-{path.stat().st_size}-{side}.npy"
+    if not kept.exists():
+        with Image.open(path) as file:
+            photo = ImageOps.exif_transpose(file).convert("RGB")
+        photo.thumbnail((side, side), Image.Resampling.LANCZOS)
+        partial = kept.with_suffix(".partial.npy")
+        np.save(partial, np.asarray(photo))
+        partial.rename(kept)
+    return np.load(kept, mmap_mode="r")
+
+
+class Examples(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray, int, str]]):
+    """Example i: crop, flip, degrade, reduce, cut the tile; everything drawn from (seed, i)."""
+
+    def __init__(
+        self, photos: PhotoScales, indices: list[int], config: TrainConfig, kinds: Sequence[Ingredient] | None = None
+    ):
+        """With `kinds`, example i has kind i modulo their number (validation); otherwise kinds follow `config.mix`."""
+        self.photos, self.indices, self.config, self.kinds = photos, indices, config, kinds
+        shares = np.array(list(config.mix.values()))
+        self._names, self._shares = list(config.mix), shares / shares.sum()
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, int, str]:
+        rng = np.random.default_rng([self.config.seed, index])
+        kind = self._names[rng.choice(len(self._names), p=self._shares)]
+        if self.kinds:
+            kind = self.kinds[index % len(self.kinds)]
+        tile = self.config.tile
+        truth = self._crop(tile * int(rng.choice(self.config.views)), rng)
+        degraded, family = _degraded(truth, kind, rng)
+        top, left = rng.integers(0, len(truth) - tile + 1, 2)
+        cut = np.s_[top : top + tile, left : left + tile]
+        step = len(truth) // PHOTO_SIZE
+        view = degraded.reshape(PHOTO_SIZE, step, PHOTO_SIZE, step, 3).mean((1, 3))
+        return _chw(degraded[cut]), _chw(truth[cut]), _chw(view), family, kind
+
+    def _crop(self, side: int, rng: np.random.Generator) -> np.ndarray:
+        scales = self.photos.scales[self.indices[rng.integers(len(self.indices))]]
+        large_enough = [s for s in scales if min(s.shape[:2]) >= side] or scales[:1]
+        photo = large_enough[rng.integers(len(large_enough))]
+        side = min(side, min(photo.shape[:2]) // PHOTO_SIZE * PHOTO_SIZE)
+        top, left = (int(rng.integers(0, size - side + 1)) for size in photo.shape[:2])
+        crop = photo[top : top + side, left : left + side]
+        crop = np.rot90(crop, int(rng.integers(4)) if rng.random() < 0.3 else 0)  # mostly upright: haze knows up
+        if rng.random() < 0.5:
+            crop = crop[:, ::-1]
+        return np.ascontiguousarray(crop).astype(np.float32) / 255
+
+
+def _degraded(truth: np.ndarray, kind: Ingredient, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+    if kind == "clean":
+        return truth, -1
+    if kind == "mixture":
+        kinds: list[Degradation] = [DEGRADATIONS[i] for i in rng.choice(len(DEGRADATIONS), rng.integers(2, 4), False)]
+        return mixture(truth, kinds, rng).image, -1
+    return degrade(truth, kind, rng).image, family_of(kind)
+
+
+def _chw(photo: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(photo.transpose(2, 0, 1), dtype=np.float32)
+
+
+def collate(items: list[tuple[np.ndarray, np.ndarray, np.ndarray, int, str]]) -> Batch:
+    """Examples → Batch."""
+    images, truths, photos, families, kinds = zip(*items, strict=True)
+    image, truth, photo = (torch.from_numpy(np.stack(part)) for part in (images, truths, photos))
+    return Batch(image, truth, photo, torch.tensor(families), list(kinds))
+
+
+def batches(examples: Examples, first: int, last: int, size: int) -> Iterator[Batch]:
+    """Batches number `first` … `last` − 1, prepared ahead by one worker process."""
+    order = range(first * size, last * size)
+    return iter(
+        DataLoader(examples, size, sampler=order, num_workers=1, collate_fn=collate, prefetch_factor=4)  # pyright: ignore
+    )
+
+
+def forced_experts(families: Tensor, blocks: int) -> Tensor:
+    """i64[B,blocks,4]: the prior's sub-experts for each photo's family."""
+    return torch.from_numpy(np.stack([prior_experts(int(f), blocks) for f in families]))

@@ -1,0 +1,131 @@
+"""What each stage minimises. An objective wraps the model, so that accelerate sees one module with one forward.
+
+codec     the codec alone: decode a blurred-by-noise clean latent beside the degraded photo's skips
+flow      the reference: rectified flow on the frozen codec's latent (2209.03003; SD3's logit-normal times)
+distill   a few-step student, end to end in pixels, beside the reference's trajectory (paper.md section 3)
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mimdit.model.mimdit import MiMDiT, parameter_groups
+from mimdit.model.moe import Routing, balance_loss
+from mimdit.train.config import TrainConfig
+from mimdit.train.data import Batch, forced_experts
+
+CODEC_NOISE = 0.8  # highest noise level on the latent that the codec learns to decode beside
+
+
+class Objective(nn.Module):
+    """Loss of one batch at one step, and the restoration that evaluation looks at."""
+
+    def __init__(self, model: MiMDiT, config: TrainConfig, reference: MiMDiT | None = None):
+        super().__init__()
+        self.model, self.config = model, config
+        self._reference = [reference]  # in a list: not a submodule, so neither trained nor saved
+
+    def trainable(self) -> list[nn.Parameter]:
+        """What the optimizer moves; everything else is frozen."""
+        groups = parameter_groups(self.model)
+        if self.config.variant is not None:
+            names = ["experts", "gates"]
+        else:
+            names = {"codec": ["codec", "gates"], "flow": ["backbone", "branch", "experts"]}.get(
+                self.config.objective, list(groups)
+            )
+        self.model.requires_grad_(False)
+        chosen = [p for name in names for p in groups[name]]
+        for parameter in chosen:
+            parameter.requires_grad_(True)
+        return chosen
+
+    def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Named losses; "loss" is the one to minimise. Randomness comes from (seed, step) alone."""
+        generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + step)
+        return getattr(self, f"_{self.config.objective}")(batch, step, generator)
+
+    @torch.no_grad()
+    def restore(self, batch: Batch) -> Tensor:
+        """f32[B,3,T,T] in 0..1: what the model makes of a batch at this stage."""
+        if self.config.objective == "codec":
+            latent, _ = self.model.codec.encode(batch.truth)
+            return self.model.codec.decode(latent, batch.image, self.model.codec.encode(batch.image)[1]).clamp(0, 1)
+        return self.model(batch.image, batch.photo, steps=self.steps)
+
+    @property
+    def steps(self) -> int:
+        """Euler steps at evaluation."""
+        return self.config.reference_steps if self.config.objective == "flow" else self.config.sampling_steps
+
+    def _codec(self, batch: Batch, step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        latent, _ = self.model.codec.encode(batch.truth)
+        _, skips = self.model.codec.encode(batch.image)
+        sigma = CODEC_NOISE * torch.rand(len(latent), 1, 1, 1, generator=generator).to(latent)
+        latent = (1 - sigma) * latent + sigma * _noise_like(latent, generator)
+        return {"loss": pixel_loss(self.model.codec.decode(latent, batch.image, skips), batch.truth)}
+
+    def _flow(self, batch: Batch, step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        with torch.no_grad():
+            clean, _ = self.model.codec.encode(batch.truth)
+            degraded, _ = self.model.codec.encode(batch.image)
+        guidance = self.model.guide(degraded, batch.photo, self._forced(batch, step))
+        sigma = torch.sigmoid(torch.randn(len(clean), generator=generator)).to(clean)  # logit-normal
+        shift = self.model.shape.shift
+        sigma = shift * sigma / (1 + (shift - 1) * sigma)
+        noise = _noise_like(clean, generator)
+        level = sigma[:, None, None, None]
+        velocity = self.model.velocity((1 - level) * clean + level * noise, sigma, guidance)
+        flow = F.mse_loss(velocity.float(), (noise - clean).float())
+        return self._with_routing({"flow": flow}, guidance.routings, batch, step)
+
+    def _distill(self, batch: Batch, step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        degraded, skips = self.model.codec.encode(batch.image)
+        guidance = self.model.guide(degraded, batch.photo, self._forced(batch, step))
+        # Any noise, not only the constant of deployed graphs: the student learns to leave none of it in the photo.
+        noise = _noise_like(degraded, generator)
+        latent = self.model.sample(guidance, noise, self.config.sampling_steps)
+        losses = {"pixel": pixel_loss(self.model.codec.decode(latent, batch.image, skips), batch.truth)}
+        reference = self._reference[0]
+        fading = max(0.0, 1 - step / max(1, self.config.trajectory_steps))
+        if reference is not None and fading > 0:
+            with torch.no_grad():
+                seen, _ = reference.codec.encode(batch.image)
+                target = reference.sample(reference.guide(seen, batch.photo), noise, self.config.reference_steps)
+            weight = fading * self.config.trajectory_weight
+            losses["trajectory"] = weight * F.smooth_l1_loss(latent.float(), target.float())
+        return self._with_routing(losses, guidance.routings, batch, step)
+
+    def _forced(self, batch: Batch, step: int) -> Tensor | None:
+        if step >= self.config.forced_steps or self.config.variant is not None:
+            return None
+        return forced_experts(batch.families, self.model.shape.branch_blocks).to(batch.image.device)
+
+    def _with_routing(
+        self, losses: dict[str, Tensor], routings: list[Routing], batch: Batch, step: int
+    ) -> dict[str, Tensor]:
+        if routings:
+            losses["balance"] = self.config.balance_weight * balance_loss(routings)
+            if step < self.config.taught_steps:
+                prior = forced_experts(batch.families, len(routings)).to(batch.image.device)
+                fading = 1 - step / self.config.taught_steps
+                losses["prior"] = 0.1 * fading * prior_loss(routings, prior)
+        losses["loss"] = torch.stack(list(losses.values())).sum()
+        return losses
+
+
+def pixel_loss(restored: Tensor, truth: Tensor) -> Tensor:
+    """Charbonnier: like L1 each pixel pulls equally hard, so that dark and hazy photos do not drown the noisy ones."""
+    return (restored.float() - truth).square().add(1e-6).sqrt().mean()
+
+
+def prior_loss(routings: list[Routing], prior: Tensor) -> Tensor:
+    """Cross-entropy of the Intra-MoE routers to the prior i64[B,blocks,4]; places with −1 do not count."""
+    wanted = prior.transpose(0, 1)  # [blocks,B,4]
+    given = torch.stack([r.intra for r in routings]).gather(3, wanted.clamp(min=0)[..., None]).squeeze(3)
+    asked = wanted >= 0
+    return -(given.clamp(min=1e-6).log() * asked).sum() / asked.sum().clamp(min=1)
+
+
+def _noise_like(latent: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.randn(latent.shape, generator=generator).to(latent)
