@@ -17,8 +17,8 @@ def expose(photo: Array, exposure: float, shoulder: float, tint: Rgb = (1, 1, 1)
     """Encoded f32[H,W,3] → the same with `exposure` times its light, each channel `tint` times that, 0..1.
 
     `shoulder` 0..0.9 is how much the camera's tone curve x / (1 + shoulder·x) had compressed the highlights of `photo`.
-    Compressed highlights were brighter than they look: in bracketed shots of one scene (same camera, 2.7 stops apart)
-    mid-tones fell to 1/7 and the brightest tones to 1/1.7, which a shoulder of 0.8 explains and none does not.
+    Compressed highlights were brighter than they look: between two camera files of one scene, mid-tones fell to 1/6.3
+    of their linear value and the brightest to 1/1.7. A shoulder of 0.8 gives 1/6 and 1/2.4, none gives 1/6 for both.
     """
     light = to_linear(photo)
     light /= 1 - np.float32(shoulder) * light
