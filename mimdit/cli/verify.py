@@ -12,7 +12,10 @@ def verify(
     bundle: Annotated[Path | None, typer.Argument(help="A bundle NAME.mimdit; by default the embedded one.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Check a bundle: schema, files, sizes, hashes, weights. Exit code 0 if it is sound, 2 if not."""
+    """Check a bundle: schema, files, sizes, hashes, weights.
+
+    Exit code 0 if it is sound, 2 if not.
+    """
     from mimdit.bundle import CHECK_NAMES, default_bundle_path, open_bundle
     from mimdit.errors import BundleError
 
