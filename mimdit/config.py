@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mimdit.errors import CheckpointError
+from mimdit.routing.plan import RoutingPlan
 
 PHOTO_SIZE = 64  # px: side of the whole-photo reduction that every tile is accompanied by
 PHOTO_PATCH = 8  # px: side of one token of that reduction
@@ -29,7 +30,7 @@ class ModelConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     # backbone: diffusers SD3Transformer2DModel
-    sample_size: int = Field(32, description="latent side that the sinusoidal positions are scaled for")
+    sample_size: int = Field(default=32, description="latent side that the sinusoidal positions are scaled for")
     patch_size: int = 2
     latent_channels: int = 64
     num_layers: int = 2
@@ -41,17 +42,21 @@ class ModelConfig(BaseModel):
     dual_attention_layers: tuple[int, ...] = ()
     qk_norm: Literal["rms_norm"] | None = "rms_norm"
     positions: bool = Field(
-        False, description="absolute positions; off at edge sizes: a tile must not know where it lies"
+        default=False, description="absolute positions; off at edge sizes: a tile must not know where it lies"
     )
     prompt_tokens: int = 0
-    shift: float = Field(1.0, gt=0, description="timestep shift of the rectified flow (SD3 uses 3 at 1024 px)")
+    shift: float = Field(default=1.0, gt=0, description="timestep shift of the rectified flow (SD3 uses 3 at 1024 px)")
 
     # MiM branch
     branch_channels: int = 96
     branch_blocks: int = 3
-    expert_channels: int = Field(64, description="hidden width of the convolutional sub-experts")
-    experts: int = Field(3, description="sub-experts in each of the four groups")
-    top_k: int = Field(1, description="sub-experts that Intra-MoE runs for one photo")
+    expert_channels: int = Field(default=64, description="hidden width of the convolutional sub-experts")
+    experts: int = Field(default=3, description="sub-experts in each of the four groups")
+    top_k: int = Field(default=1, description="sub-experts that Intra-MoE runs for one photo")
+
+    plan: RoutingPlan | None = Field(
+        default=None, description="frozen routing: only its sub-experts exist; None is dynamic"
+    )
 
     # codec
     codec_channels: tuple[int, int, int, int] | None = (16, 32, 64, 96)
@@ -63,6 +68,8 @@ class ModelConfig(BaseModel):
             raise ValueError("exactly one of codec_channels (edge codec) and vae (AutoencoderKL config) must be set")
         if not 1 <= self.top_k <= self.experts:
             raise ValueError(f"top_k is {self.top_k}, but each group has {self.experts} sub-experts")
+        if self.plan is not None and len(self.plan.blocks) != self.branch_blocks:
+            raise ValueError(f"the plan has {len(self.plan.blocks)} MiM blocks, the model {self.branch_blocks}")
         if not self.prompt_tokens and self.joint_attention_dim != 2 * 3 * PHOTO_PATCH**2:
             raise ValueError("without a prompt the second stream carries photo tokens of 384 values")
         return self

@@ -38,7 +38,9 @@ class MiMBranch(nn.Module):
         self.stem = nn.Conv2d(config.latent_channels, c, 3, padding=1)
         self.blocks = nn.ModuleList(
             [
-                MiMBlock(c, config.expert_channels, config.experts, config.top_k, shifted=bool(i % 2))
+                StaticMiMBlock(c, config.expert_channels, config.plan.blocks[i], shifted=bool(i % 2))
+                if config.plan
+                else MiMBlock(c, config.expert_channels, config.experts, config.top_k, shifted=bool(i % 2))
                 for i in range(config.branch_blocks)
             ]
         )

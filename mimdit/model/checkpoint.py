@@ -19,7 +19,7 @@ def save_model(model: MiMDiT, folder: Path, *, half: bool = False) -> None:
         if half:
             kept = MiMDiT.from_preset(model.shape)
             kept.load_state_dict(model.state_dict())
-            kept = kept.to(torch.float16)
+            kept = kept.half()
         for parameter in kept.parameters():  # safetensors wants the default memory format
             parameter.data = parameter.data.contiguous()
         kept.save_pretrained(partial)
@@ -32,9 +32,11 @@ def load_model(folder: Path) -> MiMDiT:
     if not (folder / MiMDiT.config_name).is_file():
         raise CheckpointError(f"no model in {folder}: expected a folder with config.json and safetensors weights")
     try:
-        model = MiMDiT.from_pretrained(folder, torch_dtype=torch.float32)
+        model, report = MiMDiT.from_pretrained(folder, torch_dtype=torch.float32, output_loading_info=True)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise CheckpointError(f"the model in {folder} cannot be loaded: {error}") from None
+        raise CheckpointError(f"the model in {folder} cannot be loaded: {' '.join(str(error).split())}") from None
+    if report["missing_keys"]:  # diffusers fills them at random and only warns
+        raise CheckpointError(f"the model in {folder} lacks weights, first {sorted(report['missing_keys'])[0]}")
     bad = [name for name, tensor in model.state_dict().items() if not torch.isfinite(tensor).all()]
     if bad:
         raise CheckpointError(f"{folder}: weights that are not finite, first {bad[0]}: train it again")

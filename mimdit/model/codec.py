@@ -1,8 +1,9 @@
 """Photo ↔ latent: the U-shaped edge codec, and diffusers' VAE behind the same two calls.
 
-The edge codec is plain 3×3 convolutions with ReLU (no norm over a full-resolution map to overflow fp16). Its skips carry
-the degraded photo's detail past the bottleneck, but only through gates that the *restored* latent sets, place by place
-and channel by channel; and the latent sets a smooth gain and offset, because haze and darkness are multiplications:
+The edge codec is plain 3×3 convolutions with ReLU (no norm over a full-resolution map to overflow fp16). Its skips
+carry the degraded photo's detail past the bottleneck, but only through gates that the *restored* latent sets, place by
+place and channel by channel; and the latent sets a smooth gain and offset, because haze and darkness are
+multiplications:
 
     restored = (photo + residual) · exp(gain) + offset
 """
@@ -41,9 +42,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.stem = nn.Conv2d(6, widths[0], 3, padding=1)
         self.blocks = nn.ModuleList([ResBlock(w) for w in widths[:3]])
-        self.downs = nn.ModuleList(
-            [nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in itertools.pairwise(widths)]
-        )
+        self.downs = nn.ModuleList([nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in itertools.pairwise(widths)])
         self.latent = nn.Conv2d(widths[3], latent, 1)
         self.norm = ChannelNorm(latent, elementwise_affine=False)
 
@@ -117,7 +116,7 @@ class EdgeCodec(nn.Module):
 
 
 class VaeCodec(nn.Module):
-    """A diffusers `AutoencoderKL` (SD3's) as codec: no skips; the latent is the distribution's mean, scaled as SD3 does."""
+    """A diffusers `AutoencoderKL` (SD3's) as codec: no skips; the latent is the mean, scaled as SD3 does."""
 
     def __init__(self, vae: AutoencoderKL):
         super().__init__()

@@ -89,12 +89,12 @@ class SwinAttention(nn.Module):
         if self.shift:
             qkv = torch.roll(qkv, (-self.shift, -self.shift), (2, 3))
         qkv = qkv.reshape(b, 3, self.HEADS, c // self.HEADS, rows, n, columns, n)
-        qkv = qkv.permute(1, 0, 4, 6, 2, 5, 7, 3).reshape(3, b, rows * columns, self.HEADS, n * n, c // self.HEADS)
+        qkv = qkv.permute(1, 0, 4, 6, 2, 5, 7, 3).reshape(3, b * rows * columns, self.HEADS, n * n, c // self.HEADS)
         bias = self.bias[:, self.offset].unsqueeze(0)  # pyright: ignore[reportArgumentType]  [1,heads,n²,n²]
         if self.shift:
-            bias = bias + self._mask(h, w, x)  # [windows,heads,n²,n²]
+            bias = (bias + self._mask(h, w, x)).repeat(b, 1, 1, 1)  # [B·windows,heads,n²,n²]
         q, k, v = qkv.unbind(0)
-        x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.unsqueeze(0).expand(b, -1, -1, -1, -1).to(q.dtype))
+        x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
         x = x.reshape(b, rows, columns, self.HEADS, n, n, c // self.HEADS)
         x = x.permute(0, 3, 6, 1, 4, 2, 5).reshape(b, c, h, w)
         if self.shift:

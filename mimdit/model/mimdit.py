@@ -59,6 +59,7 @@ class MiMDiT(ModelMixin, ConfigMixin):  # pyright: ignore[reportIncompatibleMeth
         expert_channels: int = 64,
         experts: int = 3,
         top_k: int = 1,
+        plan: dict[str, Any] | None = None,
         codec_channels: Sequence[int] | None = (16, 32, 64, 96),
         vae: dict[str, Any] | None = None,
     ):
@@ -135,7 +136,7 @@ class MiMDiT(ModelMixin, ConfigMixin):  # pyright: ignore[reportIncompatibleMeth
     @classmethod
     def from_preset(cls, config: ModelConfig) -> "MiMDiT":
         """A freshly initialised model of that shape."""
-        return cls(**config.model_dump())
+        return cls(**config.model_dump(mode="json"))
 
     @classmethod
     def from_sd3(cls, folder: Path, *, prompt: Tensor, pooled_prompt: Tensor, **branch: Any) -> "MiMDiT":

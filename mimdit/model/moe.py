@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mimdit.model.experts import make_expert
-from mimdit.routing.plan import GROUPS
+from mimdit.routing.plan import GROUPS, BlockPlan
 
 
 @dataclass
@@ -80,10 +80,12 @@ class MiMBlock(nn.Module):
 class StaticMiMBlock(nn.Module):
     """What a plan leaves: the kept sub-experts only, their constant weights folded into `out`. No router."""
 
-    def __init__(self, norm: ChannelNorm, experts: dict[str, nn.Module]):
+    def __init__(self, channels: int, hidden: int, plan: BlockPlan, shifted: bool):
         super().__init__()
-        self.norm = norm
-        self.experts = nn.ModuleDict(experts)  # named group_index, as in the plan
+        self.norm = ChannelNorm(channels)
+        self.experts = nn.ModuleDict(
+            {kept.name: make_expert(kept.group, kept.expert, channels, hidden, shifted) for kept in plan.experts}
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         normed = self.norm(x)

@@ -19,11 +19,16 @@ class _Frozen(BaseModel):
 
 
 class ExpertPlan(_Frozen):
-    """One sub-expert that stays. `weight` is its constant factor: Inter-MoE share × Intra-MoE gate, above 0, at most 1."""
+    """One sub-expert that stays; `weight` is its constant factor: Inter-MoE share × Intra-MoE gate."""
 
     group: Group
     expert: int = Field(ge=0)
     weight: float = Field(gt=0, le=1)
+
+    @property
+    def name(self) -> str:
+        """What the sub-expert is called inside a frozen network and the files made from it, e.g. `swin_2`."""
+        return f"{self.group}_{self.expert}"
 
 
 class BlockPlan(_Frozen):

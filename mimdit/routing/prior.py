@@ -1,8 +1,8 @@
 """Where routers are led during warm-up: a fixed table of degradation family → sub-expert, then they are set free.
 
-Six families share three sub-experts in each group, so two families share one. Which two changes from place to place after
-the five perfect matchings of K6 (a one-factorisation): any two families meet in a fifth of the places and part in the rest.
-So another variant's plan is a different network, while every sub-expert still learns from two families.
+Six families share three sub-experts in each group, so two families share one. Which two changes from place to place
+after the five perfect matchings of K6 (a one-factorisation): any two families meet in a fifth of the places and part in
+the rest. So another variant's plan is a different network, while every sub-expert still learns from two families.
 """
 
 import numpy as np

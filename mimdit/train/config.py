@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 import tomllib
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from mimdit.errors import CheckpointError
 from mimdit.targets import Degradation, Variant
@@ -34,31 +34,45 @@ class TrainConfig(BaseModel):
     preset: str = "small"
     start: Path | None = None
     steps: int = Field(gt=0, description="optimizer steps")
-    batch: int = Field(8, gt=0)
-    tile: int = Field(128, gt=0, multiple_of=64, description="px; side of the trained tile")
-    views: tuple[int, ...] = Field((2, 2, 2, 3), description="side of the photo over side of the tile, drawn evenly")
+    batch: int = Field(default=8, gt=0)
+    tile: int = Field(default=128, gt=0, multiple_of=64, description="px; side of the trained tile")
+    views: tuple[PositiveInt, ...] = Field(
+        default=(2, 2, 2, 3), min_length=1, description="side of the photo over side of the tile, drawn evenly"
+    )
     mix: dict[Ingredient, float] = Field(default=EVERYTHING, description="share of each degradation")
-    learning_rate: float = Field(1e-3, gt=0)
-    warmup: int = Field(100, ge=0, description="steps of linear warm-up; cosine decay to 2 % follows")
-    weight_decay: float = 0.0
-    ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights, which are what is kept")
-    seed: int = 0
-    log_every: int = 20
-    evaluate_every: int = 500
-    save_every: int = 200
-    validation_photos: int = Field(8, gt=0, description="photos kept out of training, every n-th of the folder")
+    learning_rate: float = Field(default=1e-3, gt=0)
+    warmup: int = Field(default=100, ge=0, description="steps of linear warm-up; cosine decay to 2 % follows")
+    weight_decay: float = Field(default=0.0, ge=0)
+    ema: float = Field(default=0.999, ge=0, lt=1, description="decay of the averaged weights, which are what is kept")
+    seed: int = Field(default=0, ge=0)
+    log_every: PositiveInt = 20
+    evaluate_every: PositiveInt = 500
+    save_every: PositiveInt = 200
+    validation_photos: int = Field(default=8, gt=0, description="photos kept out of training, every n-th of the folder")
     # routing: the prior's choice is prescribed, then only taught, then the routers are free
     forced_steps: int = 0
     taught_steps: int = 0
     balance_weight: float = 0.01
     # distillation
-    sampling_steps: int = Field(1, gt=0, description="Euler steps that a distilled student takes")
-    reference: Path | None = Field(None, description="model folder of the reference, whose trajectory is followed")
-    reference_steps: int = Field(8, gt=0, description="Euler steps of the reference's trajectory")
-    trajectory_weight: float = Field(0.1, ge=0, description="of the latent loss to the reference's end point")
-    trajectory_steps: int = Field(0, ge=0, description="optimizer steps over which that weight falls to 0")
+    sampling_steps: int = Field(default=1, gt=0, description="Euler steps that a distilled student takes")
+    reference: Path | None = Field(
+        default=None, description="model folder of the reference, whose trajectory is followed"
+    )
+    reference_steps: int = Field(default=8, gt=0, description="Euler steps of the reference's trajectory")
+    trajectory_weight: float = Field(default=0.1, ge=0, description="of the latent loss to the reference's end point")
+    trajectory_steps: int = Field(default=0, ge=0, description="optimizer steps over which that weight falls to 0")
     # fine-tuning of a frozen variant: only its experts and gates move
     variant: Variant | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "TrainConfig":
+        if min(self.mix.values(), default=0) < 0 or not any(self.mix.values()):
+            raise ValueError("mix: expected shares of at least 0, not all of them 0")
+        if self.trajectory_steps and self.reference is None:
+            raise ValueError(
+                "trajectory_steps asks for a reference, whose trajectory is followed: name its model folder"
+            )
+        return self
 
     @classmethod
     def read(cls, path: Path) -> "TrainConfig":
@@ -67,9 +81,12 @@ class TrainConfig(BaseModel):
             return cls(**tomllib.loads(path.read_text()))
         except OSError as error:
             raise CheckpointError(f"cannot read the config {path}: {error.strerror}") from None
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise CheckpointError(f"{path} is not TOML: {error}") from None
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise CheckpointError(f"{path}: {where}: {first['msg']}") from None
+            where = "".join(f"{key}: " for key in first["loc"])
+            wrong = first["msg"].removeprefix("Value error, ")
+            if first["type"] == "extra_forbidden":
+                wrong = f"no such key; there are {', '.join(cls.model_fields)}"
+            raise CheckpointError(f"{path}: {where}{wrong}") from None

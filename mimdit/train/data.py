@@ -12,12 +12,14 @@ from torch.utils.data import DataLoader, Dataset
 
 from mimdit.config import PHOTO_SIZE
 from mimdit.degrade import degrade, mixture
-from mimdit.errors import CheckpointError
+from mimdit.errors import CheckpointError, PhotoError
+from mimdit.files import write_file
 from mimdit.routing.prior import family_of, prior_experts
 from mimdit.targets import DEGRADATIONS, Degradation
 from mimdit.train.config import Ingredient, TrainConfig
 
-_SIDES = (1600, 1000, 640)  # px; long sides of the scales that crops are taken from: fine grain to small pictures
+_SIDES = (1600, 900, 540)  # px; long sides of the scales that crops are taken from: fine grain to small pictures
+_DARKEST = 0.15  # mean of a crop that still has something to lose in low light
 _SUFFIXES = {".jpg", ".jpeg", ".png"}
 
 
@@ -39,12 +41,15 @@ class PhotoScales:
         paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES) if folder.is_dir() else []
         if not paths:
             raise CheckpointError(f"no .jpg or .png photos in {folder}: name a folder of clean photos with --photos")
-        cache.mkdir(parents=True, exist_ok=True)
         self.names = [path.name for path in paths]
         self.scales = [[_scaled(path, side, cache) for side in _SIDES] for path in paths]
 
     def split(self, validation: int) -> tuple[list[int], list[int]]:
         """Indices for training and for validation: `validation` photos, spread evenly over the sorted names."""
+        if validation >= len(self.names):
+            raise CheckpointError(
+                f"validation_photos is {validation}, but there are {len(self.names)} photos: none are left to train on"
+            )
         held_out = set(np.linspace(0, len(self.names) - 1, validation).astype(int).tolist())
         return [i for i in range(len(self.names)) if i not in held_out], sorted(held_out)
 
@@ -52,12 +57,15 @@ class PhotoScales:
 def _scaled(path: Path, side: int, cache: Path) -> np.ndarray:
     kept = cache / f"{path.stem}-{path.stat().st_size}-{side}.npy"
     if not kept.exists():
-        with Image.open(path) as file:
-            photo = ImageOps.exif_transpose(file).convert("RGB")
+        try:
+            with Image.open(path) as file:
+                photo = ImageOps.exif_transpose(file).convert("RGB")
+        except (OSError, Image.DecompressionBombError) as error:
+            raise PhotoError(
+                f"{path} cannot be read as a photo ({error}): remove it from the training photos"
+            ) from None
         photo.thumbnail((side, side), Image.Resampling.LANCZOS)
-        partial = kept.with_suffix(".partial.npy")
-        np.save(partial, np.asarray(photo))
-        partial.rename(kept)
+        write_file(kept, lambda file: np.save(file, np.asarray(photo)), overwrite=True)
     return np.load(kept, mmap_mode="r")
 
 
@@ -68,6 +76,13 @@ class Examples(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray, int, str]]):
         self, photos: PhotoScales, indices: list[int], config: TrainConfig, kinds: Sequence[Ingredient] | None = None
     ):
         """With `kinds`, example i has kind i modulo their number (validation); otherwise kinds follow `config.mix`."""
+        for i in indices:
+            height, width = photos.scales[i][0].shape[:2]
+            if min(height, width) < config.tile:
+                raise PhotoError(
+                    f"{photos.names[i]} is {width}×{height} px (long side at most {_SIDES[0]}): a tile of {config.tile} px"
+                    " does not fit, remove the photo or lower tile"
+                )
         self.photos, self.indices, self.config, self.kinds = photos, indices, config, kinds
         shares = np.array(list(config.mix.values()))
         self._names, self._shares = list(config.mix), shares / shares.sum()
@@ -79,6 +94,8 @@ class Examples(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray, int, str]]):
             kind = self.kinds[index % len(self.kinds)]
         tile = self.config.tile
         truth = self._crop(tile * int(rng.choice(self.config.views)), rng)
+        if kind in ("lowlight", "haze", "mixture") and truth.mean() < _DARKEST:  # a night sky teaches nothing here
+            truth = self._crop(len(truth), rng)
         degraded, family = _degraded(truth, kind, rng)
         top, left = rng.integers(0, len(truth) - tile + 1, 2)
         cut = np.s_[top : top + tile, left : left + tile]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mimdit.files import write_file
 from mimdit.metrics import psnr
-from mimdit.train.config import TrainConfig
+from mimdit.train.config import Ingredient, TrainConfig
 from mimdit.train.data import Batch, Examples, PhotoScales, collate
 from mimdit.train.objective import Objective
 
@@ -19,7 +19,7 @@ EXAMPLES_PER_KIND = 4
 
 def validation_batches(photos: PhotoScales, indices: list[int], config: TrainConfig) -> list[Batch]:
     """The fixed validation examples of every ingredient in the config's mix: one batch a draw, one example a kind."""
-    kinds = [kind for kind, share in config.mix.items() if share > 0]
+    kinds: list[Ingredient] = [kind for kind, share in config.mix.items() if share > 0]
     examples = Examples(photos, indices, config, kinds)
     return [collate([examples[row * len(kinds) + i] for i in range(len(kinds))]) for row in range(EXAMPLES_PER_KIND)]
 

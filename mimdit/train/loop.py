@@ -15,6 +15,7 @@ from torch import nn
 
 from mimdit.config import preset
 from mimdit.errors import CheckpointError
+from mimdit.files import write_file
 from mimdit.model.checkpoint import load_model, save_model
 from mimdit.model.mimdit import MiMDiT
 from mimdit.train.config import TrainConfig
@@ -28,21 +29,26 @@ from mimdit.train.state import ema_update, load_state, save_state
 def train(config: TrainConfig, photos: Path, out: Path, *, way: str | None = None) -> Path:
     """Run (or go on with) one stage; returns the folder of the averaged weights, `out/model`.
 
-    `out` gets `state/` (to resume from), `log.jsonl`, `sheets/` and `model/`. `way` fixes how steps are computed, as named
-    by `pace.Way`; otherwise the fastest is measured at the first start and kept for the run.
+    `out` gets `state/` (to resume from), `log.jsonl`, `sheets/` and `model/`. `way` fixes how steps are computed, as
+    named by `pace.Way`; otherwise the fastest is measured at the first start and kept for the run.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    scales = PhotoScales(photos, out.parent / "photos")
+    scales = PhotoScales(photos, out.parent / ".photo-cache")  # beside `out`: stages of one model share it
     training, validation = scales.split(config.validation_photos)
     examples = Examples(scales, training, config)
     checks = validation_batches(scales, validation, config)
     signature = config.model_dump_json()
+    out.mkdir(parents=True, exist_ok=True)
 
     objective, optimizer = _assemble(config)
     averaged = copy.deepcopy(objective.model).eval()
     first = 0
     if (out / "state").is_dir():
-        first, way = load_state(out / "state", signature, objective.model, averaged, optimizer)
+        first, begun_as = load_state(out / "state", signature, objective.model, averaged, optimizer)
+        if way not in (None, begun_as):
+            raise CheckpointError(
+                f"{out} was begun as {begun_as}: resume it that way, or choose another folder for {way}"
+            )
+        way = begun_as
     log = Log(out / "log.jsonl", first)
     if way is None:
         way = _measure_way(config, examples, log)
@@ -88,9 +94,9 @@ class Log:
 
     def __init__(self, path: Path, resumed_at: int):
         self.path, self.start = path, time.monotonic()
-        lines = path.read_text().splitlines() if path.exists() else []
+        lines = path.read_text().splitlines() if resumed_at and path.exists() else []
         kept = [line for line in lines if _step_of(line) <= resumed_at]
-        path.write_text("".join(f"{line}\n" for line in kept))
+        write_file(path, "".join(f"{line}\n" for line in kept).encode(), overwrite=True)
 
     def write(self, step: int, **values: float | str) -> None:
         row = {"step": step, "seconds": round(time.monotonic() - self.start, 2), **values}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from mimdit.errors import CheckpointError
 from mimdit.model.codec import EdgeCodec
 from mimdit.model.mimdit import MiMDiT
 
@@ -30,8 +31,10 @@ class Way:
 
     @classmethod
     def named(cls, name: str) -> "Way":
-        precision, how = name.split()
-        return cls("bf16" if precision == "bf16" else "no", how == "compiled")
+        for way in WAYS:
+            if way.name == name:
+                return way
+        raise CheckpointError(f"no way '{name}' to compute a step: choose one of {', '.join(w.name for w in WAYS)}")
 
 
 WAYS = (Way("no", False), Way("bf16", False), Way("no", True), Way("bf16", True))

@@ -66,4 +66,9 @@ def load_state(
         number, name = key.split(".", 1)
         moments.setdefault(int(number), {})[name] = tensor
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+    # The fused AdamW walks memory: a moment must lie there as its parameter does (channels_last), or it is scrambled.
+    for parameter, of_parameter in optimizer.state.items():
+        for name, value in of_parameter.items():
+            if value.shape == parameter.shape:
+                of_parameter[name] = torch.empty_like(parameter).copy_(value)
     return int(meta["step"]), str(meta["way"])

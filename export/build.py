@@ -1,0 +1,96 @@
+"""The only way to a bundle: graphs → converter → experts counted → parity → written, or nothing at all."""
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from mimdit.export.converter import Converter
+from mimdit.export.graph import DeployableGraph
+from mimdit.export.parity import check_parity
+from mimdit.runtimes import find as find_runtime
+
+from mimdit.bundle import write_bundle
+from mimdit.config import PHOTO_SIZE
+from mimdit.errors import CheckFailedError
+from mimdit.manifest import DispatcherEntry, Manifest, ModelEntry, bundle_id
+from mimdit.model.checkpoint import checkpoint_hash
+from mimdit.routing.inside import plan_difference
+from mimdit.targets import Precision
+
+OVERLAP = 32  # px that neighbouring tiles share; multiples of 8 keep codec cells of neighbours aligned
+
+# Writes a dispatcher into a folder and says what it wrote.
+AddDispatcher = Callable[[Path], DispatcherEntry]
+
+
+def build(
+    graphs: Sequence[DeployableGraph],
+    converter: Converter,
+    precision: Precision,
+    out: Path,
+    *,
+    command: str,
+    add_dispatcher: AddDispatcher | None = None,
+    overwrite: bool = False,
+    tell: Callable[[str], object] = lambda line: None,
+) -> Manifest:
+    """Convert, check and write one bundle; returns its manifest. `tell` hears of every step.
+
+    Raises CheckFailedError, and leaves no bundle, where the files hold other sub-experts than the plan or fail parity.
+    """
+    built_with = {name: version(name) for name in ("mimdit", *converter.requires)}
+    hashes = [checkpoint_hash(graph.model) for graph in graphs]
+    identity = bundle_id(
+        checkpoint=(checkpoint := hashlib.sha256("".join(hashes).encode()).hexdigest()),
+        plans=[graph.plan for graph in graphs],
+        target=converter.target,
+        precision=precision,
+        tiles=[graph.tile for graph in graphs],
+        built_with=built_with,
+    )
+    with tempfile.TemporaryDirectory(prefix="mimdit-build-") as scratch:
+        folder = Path(scratch)
+        tell(f"converting {len(graphs)} graphs to {converter.target} {precision}")
+        converter.convert(graphs, precision, folder, identity)
+        models = tuple(_checked(graph, converter, folder, tell) for graph in graphs)
+        dispatcher = add_dispatcher(folder) if add_dispatcher else None
+        manifest = Manifest(
+            id=identity,
+            name=out.stem,
+            checkpoint=checkpoint,
+            target=converter.target,
+            precision=precision,
+            tile_overlap=OVERLAP,
+            photo_size=PHOTO_SIZE,
+            models=models,
+            dispatcher=dispatcher,
+            built_with=built_with,
+            command=command,
+        )
+        return write_bundle(
+            out, manifest, lambda partial: shutil.copytree(folder, partial, dirs_exist_ok=True), overwrite=overwrite
+        )
+
+
+def _checked(graph: DeployableGraph, converter: Converter, folder: Path, tell: Callable[[str], object]) -> ModelEntry:
+    """Count the experts in one graph's file, run it against the graph, and describe it."""
+    file = f"{graph.name}{converter.suffix}"
+    if fault := plan_difference(graph.plan, converter.tensor_names(folder / file)):
+        raise CheckFailedError(f"{file} does not follow its routing plan: {fault}")
+    runtime = find_runtime(converter.target).open(folder / file, graph.tile, None)
+    parity = check_parity(graph, runtime, converter.tolerance)
+    tell(f"{file}: {graph.plan.experts} sub-experts as planned, max error {parity.max_error:.1e}")
+    parameters, gmac = graph.cost()
+    return ModelEntry(
+        variant=graph.variant,
+        steps=graph.steps,
+        tile=graph.tile,
+        file=file,
+        plan=graph.plan,
+        parity=parity,
+        parameters=parameters,
+        gmac=gmac,
+    )

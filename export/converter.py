@@ -1,0 +1,53 @@
+"""What a target declares: a `Converter`. `export/` and `quantize/` both fill it, the CLI picks by precision."""
+
+import importlib.util
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mimdit.export.graph import DeployableGraph
+
+from mimdit.errors import MimditError, MissingPackageError
+from mimdit.targets import Precision, Target
+
+# (graphs, precision, folder, bundle id): writes the model files of all graphs into the folder, each carrying the id.
+# Graphs of one bundle may share what is equal.
+Convert = Callable[[Sequence[DeployableGraph], Precision, Path, str], None]
+
+
+@dataclass(frozen=True)
+class KnownFailure:
+    """A combination that is expected to fail: still run, and strict."""
+
+    precision: Precision
+    reason: str
+    link: str
+
+
+@dataclass(frozen=True)
+class Converter:
+    """One target's way from graphs to files."""
+
+    target: Target
+    precisions: tuple[Precision, ...]
+    requires: tuple[str, ...]  # import names, looked for with find_spec, never imported to list
+    suffix: str  # of the file or folder that holds one graph, which is called graph.name + suffix
+    tolerance: float  # largest absolute error, on 0..1, that fp32 parity allows
+    convert: Convert
+    tensor_names: Callable[[Path], Iterable[str]]  # of the tensors in a written file, to count experts by
+    known_failures: tuple[KnownFailure, ...] = ()
+
+    def missing(self) -> tuple[str, ...]:
+        """The packages that are not installed here."""
+        return tuple(name for name in self.requires if importlib.util.find_spec(name) is None)
+
+
+def find(converters: Sequence[Converter], target: str, precision: str) -> Converter:
+    """The converter for target and precision; raises with the list of what exists, or the extra to install."""
+    for converter in converters:
+        if converter.target == target and precision in converter.precisions:
+            if missing := converter.missing():
+                raise MissingPackageError(missing[0], converter.target)
+            return converter
+    known = "; ".join(f"{c.target}: {', '.join(c.precisions)}" for c in converters)
+    raise MimditError(f"{target} at {precision} cannot be built: what can is {known}")

@@ -1,0 +1,112 @@
+"""The deployable graph: photo tile in, photo tile out, nothing left for the app to write.
+
+    image f32[1,3,T,T], photo f32[1,3,64,64], both 0..1  →  restored f32[1,3,T,T] in 0..1
+
+Encoder, branch, all student steps unrolled with shared weights, decoder and clamp. What depends on the sampling step
+alone (the time embedding and every modulation made from it) is computed once and stands in the graph as a constant.
+"""
+
+import copy
+import itertools
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from mimdit.config import PHOTO_SIZE
+from mimdit.errors import CheckpointError
+from mimdit.model.mimdit import MiMDiT
+from mimdit.model.sampler import TRAIN_TIMESTEPS, seed_noise, sigma_schedule
+from mimdit.routing.plan import RoutingPlan
+from mimdit.targets import Variant
+
+TILE_MULTIPLE = 64  # codec 1/8, Swin windows of up to 8
+
+
+class DeployableGraph(nn.Module):
+    """A frozen variant at one tile size and number of steps. The model handed in is copied, not changed."""
+
+    def __init__(self, model: MiMDiT, *, tile: int, steps: int):
+        super().__init__()
+        if model.shape.plan is None:
+            raise CheckpointError("only a frozen variant can be deployed: run  mimdit freeze  first")
+        if tile % TILE_MULTIPLE:
+            raise CheckpointError(f"a tile of {tile} px cannot be exported: choose a multiple of {TILE_MULTIPLE}")
+        self.plan: RoutingPlan = model.shape.plan
+        self.tile, self.steps = tile, steps
+        self.sigmas = sigma_schedule(steps, model.shape.shift)
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        self._clock = _Clock()
+        _fold_time(self.model, self.sigmas[:-1], self._clock)
+        noise = seed_noise(model.shape.latent_channels, tile // 8, tile // 8)
+        self.register_buffer("noise", noise, persistent=False)
+
+    @property
+    def variant(self) -> Variant:
+        return self.plan.variant
+
+    @property
+    def name(self) -> str:
+        """Stem of the files made from this graph."""
+        return f"{self.variant}-{self.tile}"
+
+    def forward(self, image: Tensor, photo: Tensor) -> Tensor:
+        degraded, skips = self.model.codec.encode(image)  # [1,Z,T/8,T/8]
+        guidance = self.model.guide(degraded, photo)
+        latent: Tensor = self.noise  # pyright: ignore[reportAssignmentType]
+        for step, (sigma, following) in enumerate(itertools.pairwise(self.sigmas)):
+            self._clock.step = step
+            latent = latent + (following - sigma) * self.model.velocity(latent, latent.new_zeros(1), guidance)
+        return self.model.codec.decode(latent, image, skips).clamp(0, 1)
+
+    def example_inputs(self) -> tuple[Tensor, Tensor]:
+        """Inputs of the right shapes, for tracing."""
+        generator = torch.Generator().manual_seed(0)
+        image = torch.rand(1, 3, self.tile, self.tile, generator=generator)
+        return image, torch.rand(1, 3, PHOTO_SIZE, PHOTO_SIZE, generator=generator)
+
+    def cost(self) -> tuple[int, float]:
+        """Parameters (constants folded from the time left out) and 10⁹ multiply-accumulates for one tile."""
+        counter = FlopCounterMode(display=False)
+        with counter, torch.no_grad():
+            self(*self.example_inputs())
+        return sum(p.numel() for p in self.model.parameters()), counter.get_total_flops() / 2e9
+
+
+class _Clock:
+    """Which sampling step the graph is in while it is traced."""
+
+    step = 0
+
+
+class _PerStep(nn.Module):
+    """A linear layer over the time embedding, replaced by its value at each step: f32[1,out]."""
+
+    def __init__(self, layer: nn.Module, embeddings: list[Tensor], clock: _Clock):
+        super().__init__()
+        self.clock = clock
+        for step, embedding in enumerate(embeddings):
+            self.register_buffer(f"step{step}", layer(embedding))
+
+    def forward(self, ignored: Tensor) -> Tensor:
+        return getattr(self, f"step{self.clock.step}")
+
+
+class _NoTime(nn.Module):
+    """Stands in for the time embedding, whose every use has been folded."""
+
+    def forward(self, timestep: Tensor, pooled: Tensor) -> Tensor:
+        return pooled[:, :1]
+
+
+@torch.no_grad()
+def _fold_time(model: MiMDiT, sigmas: list[float], clock: _Clock) -> None:
+    net = model.backbone
+    pooled: Tensor = model.pooled_prompt  # pyright: ignore[reportAssignmentType]
+    embeddings = [
+        nn.functional.silu(net.time_text_embed(torch.tensor([sigma * TRAIN_TIMESTEPS]), pooled)) for sigma in sigmas
+    ]
+    norms = [net.norm_out, *(n for block in net.transformer_blocks for n in (block.norm1, block.norm1_context))]
+    for norm in norms:
+        norm.linear = _PerStep(norm.linear, embeddings, clock)  # pyright: ignore[reportArgumentType]
+    net.time_text_embed = _NoTime()  # pyright: ignore[reportAttributeAccessIssue]

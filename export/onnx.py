@@ -1,0 +1,56 @@
+"""ONNX: `torch.onnx.export` through the ExportedProgram, weights shared between the files of a bundle."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from mimdit.export.converter import Converter
+from mimdit.export.graph import DeployableGraph
+
+from mimdit import onnx_file
+from mimdit.manifest import ID_KEY
+from mimdit.targets import Precision
+
+OPSET = 20
+
+
+def _convert(graphs: Sequence[DeployableGraph], precision: Precision, folder: Path, bundle_id: str) -> None:
+    import onnx
+    import torch
+    from mimdit.export.shared_weights import SharedWeights
+
+    shared = SharedWeights(folder)
+    for graph in graphs:
+        program = torch.onnx.export(
+            graph,
+            graph.example_inputs(),
+            input_names=["image", "photo"],
+            output_names=["restored"],
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+        assert program is not None
+        model = program.model_proto
+        del model.metadata_props[:]  # the exporter's notes name this machine's paths
+        for node in model.graph.node:
+            del node.metadata_props[:]
+            node.doc_string = ""
+        model.metadata_props.add(key=ID_KEY, value=bundle_id)
+        shared.take_from(model)
+        onnx.save(model, folder / f"{graph.name}.onnx")
+    shared.close()
+
+
+def _tensor_names(path: Path) -> Iterable[str]:
+    return [tensor.name for tensor in onnx_file.parse(path.read_bytes()).tensors]
+
+
+CONVERTER = Converter(
+    target="onnx",
+    precisions=("fp32",),
+    requires=("torch", "onnx", "onnxscript"),
+    suffix=".onnx",
+    tolerance=1e-4,
+    convert=_convert,
+    tensor_names=_tensor_names,
+)

@@ -1,0 +1,110 @@
+"""Parity: the files, run in their runtime, against the PyTorch graph that they were made from.
+
+The inputs are the same for every target: one tile of every degradation, cut from a drawn scene, and synthetic extremes.
+"""
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from mimdit.export.graph import DeployableGraph
+from mimdit.runtimes.base import Runtime
+from mimdit.runtimes.view import photo_view
+
+from mimdit.degrade import degrade
+from mimdit.errors import CheckFailedError
+from mimdit.manifest import Parity
+from mimdit.metrics import psnr
+from mimdit.targets import DEGRADATIONS
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class ParityInput:
+    """One tile f32[1,3,T,T] with its photo view f32[1,3,64,64]."""
+
+    name: str
+    image: Array
+    photo: Array
+
+
+def parity_inputs(tile: int) -> list[ParityInput]:
+    """Seeded by their names: the same on every machine and for every target."""
+    inputs: list[ParityInput] = []
+    for kind in DEGRADATIONS:
+        rng = np.random.default_rng(zlib.crc32(kind.encode()))
+        photo = degrade(_scene(2 * tile, rng), kind, rng).image
+        corner = tile // 2
+        inputs.append(_input(kind, photo[corner : corner + tile, corner : corner + tile], photo))
+    return inputs + [_input(name, photo, photo) for name, photo in _extremes(tile).items()]
+
+
+def check_parity(graph: DeployableGraph, runtime: Runtime, tolerance: float) -> Parity:
+    """Compare on every input; raises CheckFailedError with the figures where the largest error passes `tolerance`."""
+    errors: list[Array] = []
+    decibels: list[float] = []
+    names: list[str] = []
+    for item in parity_inputs(graph.tile):
+        with torch.no_grad():
+            expected = graph(torch.from_numpy(item.image), torch.from_numpy(item.photo)).numpy()
+        found = runtime.run(item.image, item.photo)
+        errors.append(np.abs(found - expected))
+        decibels.append(psnr(found, expected))
+        names.append(item.name)
+    largest = np.array([error.max() for error in errors])
+    worst = int(largest.argmax())
+    if not largest[worst] <= tolerance:
+        _, y, x = np.unravel_index(errors[worst][0].argmax(), errors[worst].shape[1:])
+        raise CheckFailedError(
+            f"parity of {graph.name} on {runtime.name} failed: max error {largest[worst]:.2e} is above "
+            f"{tolerance:.0e}, on the tile '{names[worst]}' at row {y}, column {x}; errors: {_histogram(np.concatenate(errors))}"
+        )
+    finite = [value for value in decibels if np.isfinite(value)]
+    return Parity(
+        status="passed",
+        max_error=float(largest[worst]),
+        mean_error=float(np.mean([error.mean() for error in errors])),
+        psnr=min(finite) if finite else None,
+        tolerance=tolerance,
+    )
+
+
+def _histogram(errors: Array) -> str:
+    edges = [0, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, np.inf]
+    shares = np.histogram(errors, edges)[0] / errors.size
+    return ", ".join(f"{share:.1%} below {edge:.0e}" for share, edge in zip(shares, edges[1:-1], strict=False) if share)
+
+
+def _scene(size: int, rng: np.random.Generator) -> Array:
+    """A drawn scene f32[size,size,3]: a graded sky, discs and bars with hard edges, and fine texture."""
+    y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size
+    scene = rng.uniform(0.2, 0.6, 3) + y[..., None] * rng.uniform(-0.2, 0.4, 3)
+    for _ in range(12):
+        cx, cy, radius = rng.uniform(0, 1), rng.uniform(0, 1), rng.uniform(0.03, 0.2)
+        inside = np.hypot(x - cx, y - cy) < radius
+        if rng.random() < 0.5:
+            inside = (np.abs(x - cx) < radius) & (np.abs(y - cy) < radius / 4)
+        scene[inside] = rng.uniform(0, 1, 3)
+    texture = np.sin(90 * x + 40 * y) * np.sin(70 * y - 30 * x) * (x > 0.5)
+    return np.clip(scene + 0.08 * texture[..., None], 0, 1).astype(np.float32)
+
+
+def _extremes(tile: int) -> dict[str, Array]:
+    y, x = np.mgrid[0:tile, 0:tile]
+    hot = np.zeros((tile, tile), np.float32)
+    hot[tile // 2, tile // 2] = 1
+    planes = {
+        "black": np.zeros((tile, tile), np.float32),
+        "white": np.ones((tile, tile), np.float32),
+        "hot pixel": hot,
+        "checkerboard": ((x + y) % 2).astype(np.float32),
+        "ramp": (x / (tile - 1)).astype(np.float32),
+    }
+    return {name: np.repeat(plane[..., None], 3, 2) for name, plane in planes.items()}
+
+
+def _input(name: str, tile: Array, photo: Array) -> ParityInput:
+    image = np.ascontiguousarray(tile.transpose(2, 0, 1), np.float32)[None]
+    return ParityInput(name, image, photo_view(photo))

@@ -1,0 +1,62 @@
+"""`mimdit build`."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mimdit.cli.choices import chosen_variants
+from mimdit.errors import CheckpointError
+from mimdit.targets import Precision, Target
+
+
+def build(
+    models: Annotated[Path, typer.Argument(help="Folder with one frozen variant each, as `mimdit freeze` leaves it.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The bundle, NAME.mimdit.")],
+    target: Annotated[Target, typer.Option(help="What the files are for.")] = "onnx",
+    precision: Annotated[Precision, typer.Option(help="Number format of weights and activations.")] = "fp32",
+    variant: Annotated[str, typer.Option(help="NAME[,NAME] or all.")] = "all",
+    tile: Annotated[str, typer.Option(help="Tile sides in px, e.g. 256 or 256,512: multiples of 64.")] = "256",
+    steps: Annotated[int, typer.Option(min=1, max=1000, help="Student steps, unrolled in the graph.")] = 1,
+    dispatcher: Annotated[
+        Path | None, typer.Option(help="Trained dispatcher to ship, so that --variant auto works.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing bundle.")] = False,
+) -> None:
+    """Export frozen variants into a bundle, after checking each file against its PyTorch graph.
+
+    The bundle is written only if every file holds exactly the sub-experts of its routing plan and agrees with the graph
+    on tiles of every degradation and on extremes; otherwise the exit code is 1 and nothing is left behind.
+    """
+    from mimdit.export import EXPORTERS
+    from mimdit.export.build import build as build_bundle
+    from mimdit.export.converter import find
+    from mimdit.export.dispatcher import add_dispatcher
+    from mimdit.export.graph import DeployableGraph
+    from mimdit.model.checkpoint import load_model
+
+    if out.exists() and not overwrite:
+        raise CheckpointError(f"{out} exists: name another --out, or replace it with --overwrite")
+    converter = find(EXPORTERS, target, precision)
+    sides = [int(side) for side in tile.split(",") if side.strip().isdigit()]
+    if not sides or len(sides) != len(tile.split(",")):
+        raise CheckpointError(f"--tile '{tile}' is not a list of numbers: write for example 256,512")
+    graphs = [
+        DeployableGraph(load_model(models / name / "model"), tile=side, steps=steps)
+        for name in chosen_variants(variant)
+        for side in sides
+    ]
+    manifest = build_bundle(
+        graphs,
+        converter,
+        precision,
+        out,
+        command=shlex.join(["mimdit", *sys.argv[1:]]),
+        add_dispatcher=None if dispatcher is None else lambda folder: add_dispatcher(dispatcher, folder),
+        overwrite=overwrite,
+        tell=lambda line: typer.echo(line, err=True),
+    )
+    size = sum(file.bytes for file in manifest.files) / 1e6
+    typer.echo(f"{out}: {len(manifest.models)} models, {size:.1f} MB, id {manifest.id}", err=True)
