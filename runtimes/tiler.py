@@ -1,0 +1,156 @@
+"""Photos of any size through a runtime of one tile size: overlap, blending, mirrored borders, the whole-photo view.
+
+Finished rows are handed out from the top as soon as no tile below can touch them, so what is held besides the photo
+is one strip of tiles. Blending weights add up to 1 by construction and the view is compared with each tile before it
+is blended: there is no second pass over the photo.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from mimdit.errors import BundleError
+from mimdit.runtimes.base import Runtime
+from mimdit.runtimes.pixels import mirror, to_unit
+from mimdit.runtimes.view import CELL, WholePhotoView, photo_view
+
+Progress = Callable[[int, int], None]  # (tiles done, tiles in all), after every tile
+_Restore = Callable[[np.ndarray], np.ndarray]  # f32[T,T,3] → f32[T,T,3], both in 0..1
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """Tiles along one side of the photo."""
+
+    size: int  # photo pixels
+    mirror: np.ndarray  # int[padded]: the photo pixel at each place of the padded side
+    origins: tuple[int, ...]  # first padded pixel of each tile
+    weights: np.ndarray  # f32[tiles,T]; at every place the tiles' weights add up to 1
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Tiles over the photo; `reduction` is the whole-photo view's, 1 where a single tile holds the photo."""
+
+    tile: int
+    reduction: int
+    rows: _Axis
+    columns: _Axis
+
+
+def restore_strips(
+    photo: np.ndarray, runtime: Runtime, overlap: int, *, align: bool = True, progress: Progress | None = None
+) -> Iterator[np.ndarray]:
+    """Restores [H,W,3] of any pixel dtype; yields f32[n,W,3] in 0..1, from the top, n adding up to H.
+
+    overlap: pixels that neighbouring tiles share, 0 to half a tile. align=False leaves out the whole-photo view's
+    correction, not the tile's `photo` input.
+    """
+    total = _tile_count(photo.shape[0], photo.shape[1], runtime.tile, overlap, align)
+    yield from _strips(photo, _tile_restorer(photo, runtime, total, progress), runtime.tile, overlap, align)
+
+
+def whole_photo_view(photo: np.ndarray, runtime: Runtime, overlap: int) -> WholePhotoView:
+    """The view that `restore_strips` holds its tiles to; for a photo that fits one tile, the restored photo itself."""
+    layout = _layout(photo.shape[0], photo.shape[1], runtime.tile, overlap)
+    return _restored_view(photo, _tile_restorer(photo, runtime, 0, None), layout, overlap)
+
+
+def _tile_restorer(photo: np.ndarray, runtime: Runtime, total: int, progress: Progress | None) -> _Restore:
+    """One tile in [T,T,3] → one tile out, the photo's view bound, progress counted."""
+    view = photo_view(photo)
+    done = 0
+
+    def restore(tile: np.ndarray) -> np.ndarray:
+        nonlocal done
+        restored = runtime.run(np.ascontiguousarray(tile.transpose(2, 0, 1))[None], view)[0].transpose(1, 2, 0)
+        done += 1
+        if progress is not None:
+            progress(done, total)
+        return restored
+
+    return restore
+
+
+def _strips(photo: np.ndarray, restore: _Restore, tile: int, overlap: int, align: bool) -> Iterator[np.ndarray]:
+    layout = _layout(photo.shape[0], photo.shape[1], tile, overlap)
+    rows, columns = layout.rows, layout.columns
+    view = _restored_view(photo, restore, layout, overlap) if align and layout.reduction > 1 else None
+    # Clipped when it is handed out: aligned tiles may leave 0..1, and float32 weights add up to 1 within 1e-7.
+    strip = np.zeros((tile, len(columns.mirror), 3), np.float32)
+    for i, top in enumerate(rows.origins):
+        if i:
+            finished = top - rows.origins[i - 1]
+            yield np.clip(strip[:finished, : columns.size], 0, 1)
+            strip[:-finished] = strip[finished:]
+            strip[-finished:] = 0
+        for j, left in enumerate(columns.origins):
+            place = np.ix_(rows.mirror[top : top + tile], columns.mirror[left : left + tile])
+            restored = restore(to_unit(photo[place]))
+            if view is not None:
+                restored = view.align(restored, top, left)
+            strip[:, left : left + tile] += rows.weights[i, :, None, None] * columns.weights[j, :, None] * restored
+    yield np.clip(strip[: rows.size - rows.origins[-1], : columns.size], 0, 1)
+
+
+def _restored_view(photo: np.ndarray, restore: _Restore, layout: _Layout, overlap: int) -> WholePhotoView:
+    """The photo reduced by exact means and restored; above 32 tiles a side in tiles that have a view of their own."""
+    reduced = _reduced(photo, layout)
+    return WholePhotoView(np.concatenate(list(_strips(reduced, restore, layout.tile, overlap, True))), layout.reduction)
+
+
+def _reduced(photo: np.ndarray, layout: _Layout) -> np.ndarray:
+    """[H,W,3] → f32[h,w,3]: means of reduction × reduction pixels of the padded photo, a row of them at a time."""
+    k = layout.reduction
+    width = len(layout.columns.mirror)
+    lines = layout.rows.mirror.reshape(-1, k)  # [h,k]
+    reduced = np.empty((len(lines), width // k, 3), np.float32)
+    for i, line in enumerate(lines):
+        mean = to_unit(photo[line]).mean(0)  # [W,3]
+        reduced[i] = mean[layout.columns.mirror].reshape(-1, k, 3).mean(1)
+    return np.clip(reduced, 0, 1)  # float32 sums may end at 1 + 1e-7
+
+
+def _tile_count(height: int, width: int, tile: int, overlap: int, align: bool) -> int:
+    """How many tiles `_strips` restores, the view's own included."""
+    layout = _layout(height, width, tile, overlap)
+    count = len(layout.rows.origins) * len(layout.columns.origins)
+    if align and layout.reduction > 1:
+        rows, columns = (len(axis.mirror) // layout.reduction for axis in (layout.rows, layout.columns))
+        count += _tile_count(rows, columns, tile, overlap, align)
+    return count
+
+
+def _layout(height: int, width: int, tile: int, overlap: int) -> _Layout:
+    if tile % CELL or not 0 <= overlap <= tile // 2:
+        raise BundleError(f"a tile is a multiple of {CELL} px and overlaps by at most half, not {tile} by {overlap}")
+    # A power of two up to CELL, the smallest that fits the photo into one tile: all of them divide CELL and the tile.
+    reduction = 1
+    while reduction < CELL and max(height, width) > tile * reduction:
+        reduction *= 2
+    return _Layout(tile, reduction, _axis(height, tile, overlap, reduction), _axis(width, tile, overlap, reduction))
+
+
+def _axis(size: int, tile: int, overlap: int, step: int) -> _Axis:
+    """As few tiles as the overlap allows, spread evenly, each beginning at a multiple of `step`."""
+    padded = max(-(-size // step), tile // step)  # this and the next two count steps, not pixels
+    span, shared = tile // step, -(-overlap // step)
+    tiles = max(-(-(padded - shared) // (span - shared)), 1)
+    origins = tuple(i * (padded - span) // max(tiles - 1, 1) * step for i in range(tiles))
+    return _Axis(size, mirror(padded * step, size), origins, _weights(origins, tile, overlap))
+
+
+def _weights(origins: tuple[int, ...], tile: int, overlap: int) -> np.ndarray:
+    """f32[tiles,T]: raised-cosine ramps over `overlap` pixels at both ends, divided by their sum at every place.
+
+    The ramp never reaches zero, so at the photo's own border, where one tile stands alone, its share is exactly 1.
+    """
+    ramp = np.sin((np.arange(overlap) + 0.5) * (np.pi / 2 / max(overlap, 1))) ** 2
+    window = np.ones(tile)
+    window[:overlap] *= ramp
+    window[tile - overlap :] *= ramp[::-1]
+    total = np.zeros(origins[-1] + tile)
+    for origin in origins:
+        total[origin : origin + tile] += window
+    return np.stack([window / total[o : o + tile] for o in origins]).astype(np.float32)

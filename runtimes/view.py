@@ -1,0 +1,110 @@
+"""The whole photo, reduced: what a tile must know of the picture that it was cut from.
+
+A tile cannot see haze, exposure or colour cast, so tiles restored one by one differ in brightness. Two cures:
+`photo_view` is the second input of every tile, and `WholePhotoView` pulls each restored tile's low frequencies to
+those of the photo restored once in reduced form. Everything here is numpy without BLAS, so it is single-threaded
+and gives equal bytes whatever the machine's thread count.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from mimdit.runtimes.pixels import to_unit
+
+PHOTO_SIZE = 64
+# Low frequencies are compared over cells of this many photo pixels. Half of 64: means over any 64 px window are then
+# settled by the cells inside it, wherever the window lies.
+CELL = 32
+
+
+def photo_view(photo: np.ndarray) -> np.ndarray:
+    """[H,W,3] of any pixel dtype → f32[1,3,64,64] in 0..1: every pixel the exact mean of its 1/64 × 1/64 of the photo.
+
+    The aspect is not kept. Photos below 64 px a side repeat pixels by the same rule.
+    """
+    columns = _area_mean(photo, PHOTO_SIZE)  # [64,W,3]
+    view = _area_mean(columns.swapaxes(0, 1), PHOTO_SIZE).swapaxes(0, 1)  # [64,64,3]
+    view = np.clip(view, 0, 1)  # float32 sums may end at 1 + 1e-7
+    return np.ascontiguousarray(view.transpose(2, 0, 1))[None]
+
+
+def _area_mean(pixels: np.ndarray, bins: int) -> np.ndarray:
+    """[N,M,3] → f32[bins,M,3]: means over `bins` equal, fractional spans of the first axis, one span at a time."""
+    edges = np.arange(bins + 1) * (len(pixels) / bins)
+    means = np.empty((bins, *pixels.shape[1:]), np.float32)
+    for i, (low, high) in enumerate(pairwise(edges)):
+        first = int(low)
+        last = min(max(int(np.ceil(high)), first + 1), len(pixels))
+        place = np.arange(first, last)
+        weight = (np.minimum(place + 1, high) - np.maximum(place, low)).astype(np.float32)
+        means[i] = np.einsum("n,nmc->mc", weight / weight.sum(), to_unit(pixels[first:last]))
+    return means
+
+
+def block_mean(pixels: np.ndarray, block: int) -> np.ndarray:
+    """f32[H,W,3] → f32[H/block,W/block,3]; both sides must be multiples of `block`."""
+    height, width, channels = pixels.shape
+    rows = pixels.reshape(height // block, block, width, channels).mean(1)
+    return rows.reshape(height // block, width // block, block, channels).mean(2)
+
+
+@dataclass(frozen=True)
+class WholePhotoView:
+    """The photo, reduced by `reduction` and restored, as the yardstick of brightness and colour for its tiles.
+
+    pixels: f32[h,w,3] in 0..1; one view pixel is the mean of reduction × reduction photo pixels. `reduction` divides
+    CELL and tiles begin at multiples of it, so cells of the tile and of the view hold exactly the same photo pixels:
+    an edge in the photo cannot pose as a difference in brightness.
+    """
+
+    pixels: np.ndarray
+    reduction: int
+
+    def align(self, tile: np.ndarray, top: int, left: int) -> np.ndarray:
+        """Restored tile f32[T,T,3] at photo pixel (top, left) → the same with this view's low frequencies.
+
+        A sum, so the result may leave 0..1 by as much as tile and view differ: clip after blending. A gain would keep
+        the range, but a dark cell's gain reaches over into its bright neighbour: on a sunset whose tiles were off by
+        3 levels it moved single pixels by 39, the sum by 3.
+        """
+        k, size = self.reduction, len(tile) // self.reduction
+        wanted = self.pixels[top // k : top // k + size, left // k : left // k + size]
+        difference = block_mean(wanted, CELL // k) - block_mean(tile, CELL)  # [T/32,T/32,3]
+        return tile + _interpolate(_interpolation_nodes(difference), len(tile))
+
+
+def _interpolation_nodes(difference: np.ndarray) -> np.ndarray:
+    """Cell means [n,n,3] → node values whose bilinear interpolation has the same means over 64 px windows.
+
+    What is finer than 64 px is left to the tile, which sees it better than a reduced photo. Interpolating the means
+    themselves would lose a quarter of a wave of 128 px; repeating on what is left over, five terms, loses a tenth.
+    """
+    nodes = rest = _three_tap(difference, 1 / 4)
+    for _ in range(4):
+        rest = rest - _three_tap(_three_tap(rest, 1 / 8), 1 / 4)
+        nodes = nodes + rest
+    return nodes
+
+
+def _three_tap(cells: np.ndarray, side: float) -> np.ndarray:
+    """[n,n,3] filtered along both axes by (side, 1 − 2·side, side), edges repeated.
+
+    side = 1/4 removes the wave of two cells; side = 1/8 is what bilinear interpolation does to the mean of a cell.
+    """
+    padded = np.pad(cells, ((1, 1), (1, 1), (0, 0)), mode="edge")
+    rows = (1 - 2 * side) * padded[1:-1] + side * (padded[:-2] + padded[2:])
+    return (1 - 2 * side) * rows[:, 1:-1] + side * (rows[:, :-2] + rows[:, 2:])
+
+
+def _interpolate(nodes: np.ndarray, size: int) -> np.ndarray:
+    """[n,n,3] at cell centres → [size,size,3], bilinear, held constant beyond the outermost centres."""
+    n = len(nodes)
+    place = np.clip((np.arange(size, dtype=np.float32) + 0.5) * (n / size) - 0.5, 0, n - 1)
+    low = np.minimum(place.astype(np.intp), max(n - 2, 0))
+    high = np.minimum(low + 1, n - 1)
+    part = (place - low).astype(np.float32)[:, None, None]
+    rows = nodes[low] + part * (nodes[high] - nodes[low])  # [size,n,3]
+    columns = rows.swapaxes(0, 1)
+    return (columns[low] + part * (columns[high] - columns[low])).swapaxes(0, 1)
