@@ -1,0 +1,104 @@
+"""The command `mimdit`: a group whose commands are imported when one is run, not when they are listed.
+
+Exit codes: 0 done · 1 done, but something failed · 2 bad input, usage or environment · 3 inconclusive.
+Data goes to stdout, words to stderr.
+"""
+
+import importlib
+import sys
+from typing import Annotated, Any, NamedTuple
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from mimdit.errors import MimditError, MissingPackageError
+
+__all__ = ["COMMANDS", "main"]
+
+
+class CommandLine(NamedTuple):
+    """One line of the command table."""
+
+    function: str  # "module:name"
+    help: str  # the first line of its docstring
+    extra: str | None = None  # what brings the packages that the base install lacks
+
+
+# Stated here so that `mimdit --help` imports none of the modules; a test compares the lines with the docstrings.
+COMMANDS = {
+    "demo": CommandLine(
+        "mimdit.cli.demo:demo",
+        "Restore the shipped example photos and write a before/after page.",
+    ),
+    "restore": CommandLine(
+        "mimdit.cli.restore:restore",
+        "Restore photos: remove noise, blur, haze, rain, darkness, JPEG artefacts.",
+    ),
+    "info": CommandLine(
+        "mimdit.cli.info:info",
+        "Show what a bundle holds, how it was built and what it reaches.",
+    ),
+    "verify": CommandLine(
+        "mimdit.cli.verify:verify",
+        "Check a bundle: schema, files, sizes, hashes, weights.",
+    ),
+    "freeze": CommandLine(
+        "mimdit.cli.freeze:freeze",
+        "Freeze a student's routing into static variants and fine-tune their experts.",
+        extra="train",
+    ),
+    "build": CommandLine(
+        "mimdit.cli.build:build",
+        "Export frozen variants into a bundle, after checking each file against its PyTorch graph.",
+        extra="onnx",
+    ),
+}
+
+
+class _LazyGroup(TyperGroup):
+    """Lists stand-ins, runs the real thing, and turns an error of ours into one line and its exit code."""
+
+    def __init__(self, **settings: Any):
+        super().__init__(**settings)
+        self.commands = {name: TyperCommand(name, help=line.help) for name, line in COMMANDS.items()}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, stand_in, rest = super().resolve_command(ctx, args)  # an unknown name ends here, with a suggestion
+        return name, stand_in and _import_command(args[0]), rest
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            try:
+                return super().invoke(ctx)
+            except ModuleNotFoundError as error:
+                package, extra = (error.name or "").partition(".")[0], COMMANDS[ctx.invoked_subcommand].extra
+                if extra is None or package == "mimdit":
+                    raise
+                raise MissingPackageError(package, extra) from error
+        except MimditError as error:
+            if ctx.params["debug"]:
+                raise
+            typer.echo(f"mimdit: {error}", err=True)
+            ctx.exit(error.exit_code)
+
+
+def _import_command(name: str) -> Any:
+    module, function = COMMANDS[name].function.split(":")
+    app = typer.Typer(add_completion=False)
+    app.command(name)(getattr(importlib.import_module(module), function))
+    return typer.main.get_command(app)
+
+
+_app = typer.Typer(cls=_LazyGroup, add_completion=False, no_args_is_help=True)
+
+
+@_app.callback()
+def _group(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """MiM-DiT on devices: restore photos with a diffusion transformer in a small, torch-free bundle."""
+
+
+def main() -> None:
+    """The entry point."""
+    typer.main.get_command(_app)(sys.argv[1:], prog_name="mimdit")
