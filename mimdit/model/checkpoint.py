@@ -32,7 +32,9 @@ def load_model(folder: Path) -> MiMDiT:
     if not (folder / MiMDiT.config_name).is_file():
         raise CheckpointError(f"no model in {folder}: expected a folder with config.json and safetensors weights")
     try:
-        model, report = MiMDiT.from_pretrained(folder, torch_dtype=torch.float32, output_loading_info=True)
+        model, report = MiMDiT.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]
+            folder, torch_dtype=torch.float32, output_loading_info=True
+        )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"the model in {folder} cannot be loaded: {' '.join(str(error).split())}") from None
     if report["missing_keys"]:  # diffusers fills them at random and only warns

@@ -7,11 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, ConfigMixin, ModelMixin, SD3Transformer2DModel
+from diffusers import (
+    AutoencoderKL,
+    ConfigMixin,
+    FlowMatchEulerDiscreteScheduler,
+    ModelMixin,
+    SD3Transformer2DModel,
+)
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
 from mimdit.config import ModelConfig
+from mimdit.errors import CheckpointError
 from mimdit.model.branch import MiMBranch, photo_tokens
 from mimdit.model.codec import EdgeCodec, VaeCodec
 from mimdit.model.moe import Routing
@@ -140,13 +147,19 @@ class MiMDiT(ModelMixin, ConfigMixin):  # pyright: ignore[reportIncompatibleMeth
 
     @classmethod
     def from_sd3(cls, folder: Path, *, prompt: Tensor, pooled_prompt: Tensor, **branch: Any) -> "MiMDiT":
-        """A diffusers SD3 / SD3.5 folder (`transformer/`, `vae/`) with an untrained branch around it.
+        """A diffusers SD3 / SD3.5 folder (`transformer/`, `vae/`, `scheduler/`) with an untrained branch around it.
 
         `prompt` f32[1,n,joint] and `pooled_prompt` f32[1,pooled] are the empty prompt's embeddings, recorded once with
-        the checkpoint's text encoders; `branch` sets the MiM fields of `ModelConfig`.
+        the checkpoint's text encoders; `branch` sets the MiM fields of `ModelConfig`. Raises CheckpointError for a
+        folder that is not of this format.
         """
-        backbone = SD3Transformer2DModel.from_pretrained(folder, subfolder="transformer")
-        vae = AutoencoderKL.from_pretrained(folder, subfolder="vae")
+        try:
+            backbone = SD3Transformer2DModel.from_pretrained(folder, subfolder="transformer")
+            vae = AutoencoderKL.from_pretrained(folder, subfolder="vae")
+            scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(folder, subfolder="scheduler")
+        except OSError as error:
+            reason = " ".join(str(error).split())
+            raise CheckpointError(f"no diffusers SD3 checkpoint in {folder}: {reason}") from None
         shared = {name: backbone.config[name] for name in ModelConfig.model_fields if name in backbone.config}
         vae_config = {k: v for k, v in vae.config.items() if not k.startswith("_")}
         config = ModelConfig(
@@ -154,6 +167,7 @@ class MiMDiT(ModelMixin, ConfigMixin):  # pyright: ignore[reportIncompatibleMeth
             latent_channels=backbone.config["in_channels"],
             positions=True,
             prompt_tokens=prompt.shape[1],
+            shift=scheduler.config["shift"],  # pyright: ignore[reportAttributeAccessIssue]
             codec_channels=None,
             vae=vae_config,
             **branch,

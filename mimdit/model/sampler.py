@@ -16,10 +16,15 @@ def make_scheduler(shift: float) -> FlowMatchEulerDiscreteScheduler:
     return FlowMatchEulerDiscreteScheduler(num_train_timesteps=TRAIN_TIMESTEPS, shift=shift)
 
 
+def even_sigmas(steps: int) -> list[float]:
+    """Where `steps` Euler steps begin, before the scheduler's shift."""
+    return np.linspace(1.0, 1 / steps, steps).tolist()
+
+
 def sigma_schedule(steps: int, shift: float) -> list[float]:
     """steps + 1 noise levels from 1 down to 0, as the scheduler spaces them."""
     scheduler = make_scheduler(shift)
-    scheduler.set_timesteps(sigmas=np.linspace(1.0, 1 / steps, steps).tolist())
+    scheduler.set_timesteps(sigmas=even_sigmas(steps))
     return [float(sigma) for sigma in scheduler.sigmas]  # pyright: ignore[reportOptionalIterable]
 
 

@@ -1,7 +1,8 @@
 """Freezing: router statistics → routing plan → a static variant without routers and without the dropped sub-experts.
 
 In each group the sub-experts that dynamic routing chose most often stay; each keeps, as a constant, the mean weight
-that it had when it was chosen: Inter-MoE share × Intra-MoE gate. The constant folds into the sub-expert's last convolution.
+that it had when it was chosen: Inter-MoE share × Intra-MoE gate. The constant folds into the sub-expert's last
+convolution.
 """
 
 import numpy as np

@@ -80,8 +80,8 @@ class Examples(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray, int, str]]):
             height, width = photos.scales[i][0].shape[:2]
             if min(height, width) < config.tile:
                 raise PhotoError(
-                    f"{photos.names[i]} is {width}×{height} px (long side at most {_SIDES[0]}): a tile of {config.tile} px"
-                    " does not fit, remove the photo or lower tile"
+                    f"{photos.names[i]} is {width}×{height} px (long side at most {_SIDES[0]}): a tile of {config.tile}"
+                    " px does not fit, remove the photo or lower tile"
                 )
         self.photos, self.indices, self.config, self.kinds = photos, indices, config, kinds
         shares = np.array(list(config.mix.values()))
