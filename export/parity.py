@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from mimdit.export.graph import DeployableGraph
-from mimdit.runtimes.base import Runtime
-from mimdit.runtimes.view import photo_view
 
 from mimdit.degrade import degrade
 from mimdit.errors import CheckFailedError
+from mimdit.export.graph import DeployableGraph
 from mimdit.manifest import Parity
 from mimdit.metrics import psnr
+from mimdit.runtimes.base import Runtime
 from mimdit.targets import DEGRADATIONS
+from mimdit.views import photo_view
 
 Array = np.ndarray
 

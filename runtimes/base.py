@@ -23,7 +23,7 @@ class Runtime(ABC):
     The tensor contract, the same for every target, float32, sRGB-encoded, RGB, 0..1, finite:
 
         image     f32[1,3,T,T]    the tile
-        photo     f32[1,3,64,64]  the whole photo that the tile was cut from, reduced (`view.photo_view`)
+        photo     f32[1,3,64,64]  the whole photo that the tile was cut from, reduced (`views.photo_view`)
         restored  f32[1,3,T,T]    the restored tile
 
     A subclass opens its file in `__init__` and implements `_run`; `run` checks both sides of it.

@@ -1,7 +1,6 @@
 """The dispatcher: looks at the whole photo once and names the variant that it needs, or none."""
 
 from collections.abc import Mapping, Sequence
-from math import isqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,32 +8,11 @@ import numpy as np
 from mimdit.errors import BundleError
 from mimdit.runtimes.base import PHOTO_SHAPE
 from mimdit.runtimes.onnx import OnnxModel
-from mimdit.runtimes.pixels import mirror, to_unit
-from mimdit.runtimes.view import photo_view
 from mimdit.targets import Variant
+from mimdit.views import dispatcher_inputs
 
 if TYPE_CHECKING:
     from mimdit.bundle import Bundle
-
-
-def photo_crops(photo: np.ndarray, crop: int, crops: int) -> np.ndarray:
-    """[H,W,3] of any pixel dtype → f32[crops,3,crop,crop] in 0..1: native pixels from a square grid over the photo.
-
-    Noise and block edges live in native pixels, which `photo_view` averages away. The outermost crops touch the
-    photo's borders; they overlap, and are filled up by reflection, where the photo is small.
-    """
-    side = isqrt(crops)
-    rows, columns = (_grid(size, crop, side) for size in photo.shape[:2])
-    cut = [to_unit(photo[np.ix_(y, x)]).transpose(2, 0, 1) for y in rows for x in columns]
-    return np.stack(cut)
-
-
-def _grid(size: int, crop: int, side: int) -> list[np.ndarray]:
-    """`side` index arrays int[crop], spread evenly over `size` pixels."""
-    line = mirror(max(size, crop), size)
-    last = len(line) - crop
-    origins = [round(i * last / max(side - 1, 1)) for i in range(side)]
-    return [line[o : o + crop] for o in origins]
 
 
 def choose(scores: Mapping[Variant, float], threshold: float, variants: Sequence[Variant]) -> Variant | None:
@@ -63,9 +41,8 @@ class Dispatcher:
 
     def scores(self, photo: np.ndarray) -> dict[Variant, float]:
         """[H,W,3] of any pixel dtype → how sure the dispatcher is of each degradation family, 0..1."""
-        scores = self._model(
-            photo=photo_view(photo), crops=photo_crops(photo, self._entry.crop, self._entry.crops)
-        )  # [1,classes]
+        view, crops = dispatcher_inputs(photo, self._entry.crop, self._entry.crops)
+        scores = self._model(photo=view, crops=crops)  # [1,classes]
         classes = self._entry.classes
         if scores.shape != (1, len(classes)) or not np.isfinite(scores).all():
             raise BundleError(

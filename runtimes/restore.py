@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from mimdit.errors import BundleError, PhotoError
+from mimdit.pixels import check_photo, from_unit
 from mimdit.runtimes import open_runtime
 from mimdit.runtimes.base import Runtime
 from mimdit.runtimes.dispatch import Dispatcher
-from mimdit.runtimes.pixels import check_photo, from_unit
 from mimdit.runtimes.tiler import Progress, restore_strips
 from mimdit.targets import Variant
 

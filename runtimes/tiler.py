@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mimdit.errors import BundleError
+from mimdit.pixels import mirror, to_unit
 from mimdit.runtimes.base import Runtime
-from mimdit.runtimes.pixels import mirror, to_unit
-from mimdit.runtimes.view import CELL, WholePhotoView, photo_view
+from mimdit.runtimes.view import CELL, WholePhotoView
+from mimdit.views import photo_view
 
 Progress = Callable[[int, int], None]  # (tiles done, tiles in all), after every tile
 _Restore = Callable[[np.ndarray], np.ndarray]  # f32[T,T,3] → f32[T,T,3], both in 0..1

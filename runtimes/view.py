@@ -7,40 +7,12 @@ and gives equal bytes whatever the machine's thread count.
 """
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
-from mimdit.runtimes.pixels import to_unit
-
-PHOTO_SIZE = 64
 # Low frequencies are compared over cells of this many photo pixels. Half of 64: means over any 64 px window are then
 # settled by the cells inside it, wherever the window lies.
 CELL = 32
-
-
-def photo_view(photo: np.ndarray) -> np.ndarray:
-    """[H,W,3] of any pixel dtype → f32[1,3,64,64] in 0..1: every pixel the exact mean of its 1/64 × 1/64 of the photo.
-
-    The aspect is not kept. Photos below 64 px a side repeat pixels by the same rule.
-    """
-    columns = _area_mean(photo, PHOTO_SIZE)  # [64,W,3]
-    view = _area_mean(columns.swapaxes(0, 1), PHOTO_SIZE).swapaxes(0, 1)  # [64,64,3]
-    view = np.clip(view, 0, 1)  # float32 sums may end at 1 + 1e-7
-    return np.ascontiguousarray(view.transpose(2, 0, 1))[None]
-
-
-def _area_mean(pixels: np.ndarray, bins: int) -> np.ndarray:
-    """[N,M,3] → f32[bins,M,3]: means over `bins` equal, fractional spans of the first axis, one span at a time."""
-    edges = np.arange(bins + 1) * (len(pixels) / bins)
-    means = np.empty((bins, *pixels.shape[1:]), np.float32)
-    for i, (low, high) in enumerate(pairwise(edges)):
-        first = int(low)
-        last = min(max(int(np.ceil(high)), first + 1), len(pixels))
-        place = np.arange(first, last)
-        weight = (np.minimum(place + 1, high) - np.maximum(place, low)).astype(np.float32)
-        means[i] = np.einsum("n,nmc->mc", weight / weight.sum(), to_unit(pixels[first:last]))
-    return means
 
 
 def block_mean(pixels: np.ndarray, block: int) -> np.ndarray:

@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mimdit.errors import BundleError
+from mimdit.pixels import mirror
 from mimdit.runtimes.echo import EchoRuntime
-from mimdit.runtimes.pixels import mirror
 from mimdit.runtimes.tiler import restore_strips, whole_photo_view
-from mimdit.runtimes.view import WholePhotoView, block_mean, photo_view
+from mimdit.runtimes.view import WholePhotoView, block_mean
+from mimdit.views import photo_view
 
 LEVEL = 1 / 255
 
