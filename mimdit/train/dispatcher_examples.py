@@ -1,0 +1,113 @@
+"""Photos → the dispatcher's training examples: whole pictures of several sizes, degraded, and what should be said.
+
+Degrading half a megapixel to look at a fraction of it is what training would spend its time on, so every example is
+made once, in shards on disk that a killed run finds again. Example n of a seed is always the same.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from mimdit.degrade import degrade, jpeg, mixture
+from mimdit.degrade.light import enlarge
+from mimdit.files import write_file
+from mimdit.metrics import psnr
+from mimdit.targets import DEGRADATIONS, DISPATCHER_CLASSES, VARIANT_DEGRADATIONS, Degradation
+from mimdit.train.config import Ingredient
+from mimdit.train.data import PhotoScales
+from mimdit.views import CROP, CROPS, dispatcher_inputs
+
+INGREDIENTS: tuple[Ingredient, ...] = ("clean", "mixture", *DEGRADATIONS)
+_SHARES = np.array([0.3, 0.14] + [0.08] * len(DEGRADATIONS))  # of INGREDIENTS
+SHARD = 128  # examples a file
+EITHER = -1  # what is wanted of a score that may fall either way
+
+# Above this PSNR (error of 3.2 levels) nobody sees a degradation for sure, and calling the photo clean is no mistake.
+# Blurred photos carry noise of up to 3 levels themselves, which is not to be called noise.
+FAINT_DB = 38.0
+_SIDES = (320, 1000)  # px: of the pictures
+_DARKEST = 0.15  # mean of a picture that still has something to lose in low light or haze
+_KEPT_QUALITY = (80, 96)  # JPEG qualities of files that nobody would call degraded
+
+# One example. f16 resolves the view to 1/16 of a level; what a file holds has 8 bits anyway.
+RECORD = np.dtype(
+    [
+        ("photo", np.float16, (3, 64, 64)),
+        ("crops", np.uint8, (CROPS, 3, CROP, CROP)),
+        ("wanted", np.int8, (len(DISPATCHER_CLASSES),)),  # 1 yes, 0 no, EITHER
+        ("kind", np.uint8),  # index of INGREDIENTS
+    ]
+)
+
+
+class Shards:
+    """`count` examples of the photos `indices`, made where `folder` lacks them and mapped into memory."""
+
+    def __init__(self, photos: PhotoScales, indices: list[int], count: int, seed: int, folder: Path):
+        folder.mkdir(parents=True, exist_ok=True)
+        self._shards: list[np.ndarray] = []
+        for first in range(0, count, SHARD):
+            size = min(SHARD, count - first)
+            path = folder / f"{seed}-{first}-{size}.npy"
+            if not path.exists():
+                made = np.array([_record(photos, indices, [seed, first + i]) for i in range(size)], RECORD)
+                write_file(path, lambda file, made=made: np.save(file, made))
+            self._shards.append(np.load(path, mmap_mode="r"))
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def take(self, numbers: np.ndarray) -> np.ndarray:
+        """RECORD[len(numbers)]: the examples of these numbers, copied."""
+        return np.array([self._shards[n // SHARD][n % SHARD] for n in numbers], RECORD)
+
+
+def _record(photos: PhotoScales, indices: list[int], seed: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    rng = np.random.default_rng(seed)
+    number = int(rng.choice(len(INGREDIENTS), p=_SHARES))
+    photo, wanted = draw_example(photos, indices, INGREDIENTS[number], rng)
+    view, crops = dispatcher_inputs(photo)
+    return view[0].astype(np.float16), np.rint(crops * 255).astype(np.uint8), wanted, number
+
+
+def draw_example(
+    photos: PhotoScales, indices: list[int], kind: Ingredient, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """A picture f32[H,W,3] of values k/255, and i8[6]: what is wanted of each score."""
+    truth = _picture(photos, indices, rng)
+    if kind in ("haze", "lowlight", "mixture") and truth.mean() < _DARKEST:  # a night sky has nothing to lose
+        truth = _picture(photos, indices, rng)
+    wanted = np.zeros(len(DISPATCHER_CLASSES), np.int8)
+    if kind == "clean":
+        photo = truth
+    elif kind == "mixture":
+        kinds: list[Degradation] = [DEGRADATIONS[i] for i in rng.choice(len(DEGRADATIONS), rng.integers(2, 4), False)]
+        photo = mixture(truth, kinds, rng).image
+        wanted[[_class_of(kind) for kind in kinds]] = 1
+    else:
+        photo = degrade(truth, kind, rng).image
+        wanted[_class_of(kind)] = 1 if psnr(photo, truth) < FAINT_DB else EITHER
+    if rng.random() < 0.2:  # cropped since, so that JPEG blocks may begin anywhere
+        photo = photo[rng.integers(0, 8) :, rng.integers(0, 8) :]
+    if rng.random() < 0.4:  # stored once more by someone who cares, as most files are
+        photo = jpeg(photo, int(rng.integers(*_KEPT_QUALITY)), chroma_halved=bool(rng.random() < 0.5))
+    return photo, wanted
+
+
+def _class_of(kind: Degradation) -> int:
+    return next(i for i, name in enumerate(DISPATCHER_CLASSES) if kind in VARIANT_DEGRADATIONS[name])
+
+
+def _picture(photos: PhotoScales, indices: list[int], rng: np.random.Generator) -> np.ndarray:
+    """A clean picture f32[H,W,3]: a piece of one of the photo's scales, sometimes resized a little, of any aspect."""
+    scales = photos.scales[indices[rng.integers(len(indices))]]
+    photo = scales[rng.integers(len(scales))]
+    height, width = (min(size, int(np.exp(rng.uniform(*np.log(_SIDES))))) for size in photo.shape[:2])
+    top, left = (int(rng.integers(0, room + 1)) for room in (photo.shape[0] - height, photo.shape[1] - width))
+    piece = np.ascontiguousarray(photo[top : top + height, left : left + width]).astype(np.float32) / 255
+    if rng.random() < 0.3:
+        factor = rng.uniform(0.6, 1.1)
+        shape = (max(round(height * factor), CROP), max(round(width * factor), CROP))
+        piece = np.clip(np.stack([enlarge(piece[..., c], *shape) for c in range(3)], -1), 0, 1)
+    return np.rint(piece * 255) / np.float32(255)

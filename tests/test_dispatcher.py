@@ -1,0 +1,147 @@
+"""The dispatcher: its inputs, its training, its file."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from mimdit.errors import CheckpointError
+from mimdit.export.dispatcher import FILE, TOLERANCE, add_dispatcher, export_dispatcher
+from mimdit.model.dispatcher import (
+    WEIGHTS,
+    Dispatcher,
+    DispatcherConfig,
+    example_inputs,
+    load_dispatcher,
+    save_dispatcher,
+)
+from mimdit.targets import DEGRADATIONS, DISPATCHER_CLASSES
+from mimdit.train.data import PhotoScales
+from mimdit.train.dispatcher import DispatcherRun, choose_threshold, dispatcher_loss, train_dispatcher
+from mimdit.train.dispatcher_examples import EITHER, draw_example
+from mimdit.views import CROP, CROPS, dispatcher_inputs
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of small photos: soft shapes, and texture that blur would lose."""
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for i in range(10):
+        soft = Image.fromarray(rng.integers(40, 220, (6, 8, 3), dtype=np.uint8)).resize((400, 330))
+        texture = rng.integers(-20, 20, (330, 400, 1))
+        Image.fromarray(np.clip(np.asarray(soft) + texture, 0, 255).astype(np.uint8)).save(folder / f"{i}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run() -> DispatcherRun:
+    return DispatcherRun(steps=4, batch=4, examples=8, checks=12, save_every=2, log_every=1)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (40, 300), (321, 481), (1000, 700)])
+def test_inputs_of_any_photo(shape: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    photo, crops = dispatcher_inputs(pixels)
+    assert photo.shape == (1, 3, 64, 64)
+    assert crops.shape == (CROPS, 3, CROP, CROP)
+    assert photo.dtype == crops.dtype == np.float32
+    assert np.allclose(photo.mean(axis=(0, 2, 3)), pixels.mean(axis=(0, 1)) / 255, atol=1e-3)
+
+
+def test_crops_begin_where_jpeg_blocks_begin() -> None:
+    y, x = np.mgrid[0:501, 0:333] % 8
+    phase = np.stack([y, x, x], axis=-1).astype(np.float32) / 7
+    _, crops = dispatcher_inputs(phase)
+    assert np.array_equal(crops[:, :, 0, 0], np.zeros((CROPS, 3), np.float32))
+
+
+def test_scores_are_one_row_a_photo() -> None:
+    photo, crops = example_inputs()
+    model = Dispatcher().eval()
+    with torch.no_grad():
+        one = model(photo, crops)
+        two = model(torch.cat([photo, photo / 2]), torch.cat([crops, crops / 2]))
+    assert one.shape == (1, len(DISPATCHER_CLASSES))
+    assert two.shape == (2, len(DISPATCHER_CLASSES))
+    assert torch.allclose(two[:1], one, atol=1e-6)
+    assert bool(((one > 0) & (one < 1)).all())
+    assert sum(p.numel() for p in model.parameters()) < 150_000
+
+
+@pytest.mark.parametrize("kind", ["clean", "mixture", *DEGRADATIONS])
+def test_examples_say_what_they_are(kind: str, photos: Path, tmp_path: Path) -> None:
+    scales = PhotoScales(photos, tmp_path)
+    photo, wanted = draw_example(scales, [0, 1], kind, np.random.default_rng(3))  # pyright: ignore[reportArgumentType]
+    assert photo.dtype == np.float32
+    assert np.array_equal(np.rint(photo * 255) / np.float32(255), photo)
+    expected = {"clean": 0, "mixture": 3}.get(kind, 1)
+    assert np.count_nonzero(wanted) <= expected
+    assert (kind == "clean") == (not wanted.any())
+
+
+def test_a_faint_degradation_may_be_called_clean() -> None:
+    wanted = torch.tensor([[EITHER, 0]])
+    yes, no = (dispatcher_loss(torch.tensor([[logit, -2.0]]), wanted) for logit in (3.0, -3.0))
+    assert torch.equal(yes, no)
+
+
+def test_threshold_flags_no_more_than_allowed() -> None:
+    scores = np.random.default_rng(0).random((200, 6), np.float32)
+    threshold = choose_threshold(scores, 0.02)
+    assert (scores >= threshold).any(axis=1).sum() == 4
+
+
+def test_a_run_that_stopped_ends_like_one_that_did_not(
+    run: DispatcherRun, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.set_num_threads(1)
+    whole, _ = train_dispatcher(run, photos, tmp_path / "whole")
+
+    import mimdit.train.dispatcher as training
+
+    steps = training.dispatcher_loss
+    taken: list[int] = []
+
+    def killed(logits: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        if len(taken) == 3:
+            raise KeyboardInterrupt
+        taken.append(1)
+        return steps(logits, wanted)
+
+    monkeypatch.setattr(training, "dispatcher_loss", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train_dispatcher(run, photos, tmp_path / "killed")
+    monkeypatch.setattr(training, "dispatcher_loss", steps)
+    resumed, _ = train_dispatcher(run, photos, tmp_path / "killed")
+
+    expected, found = load_file(whole / WEIGHTS), load_file(resumed / WEIGHTS)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    lines = (tmp_path / "killed" / "log.jsonl").read_text().splitlines()
+    assert len(lines) == run.steps + 1
+    with pytest.raises(CheckpointError, match="another config"):
+        train_dispatcher(run.model_copy(update={"steps": 5}), photos, tmp_path / "killed")
+
+
+def test_the_file_scores_like_the_network(tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    torch.manual_seed(0)
+    save_dispatcher(Dispatcher(), DispatcherConfig(threshold=0.25, steps=0, clean_flagged=0), tmp_path / "trained")
+    entry = add_dispatcher(tmp_path / "trained", tmp_path)
+    assert entry.threshold == 0.25
+    assert (entry.file, entry.classes) == (FILE, DISPATCHER_CLASSES)
+    assert (tmp_path / FILE).stat().st_size < 600_000
+    model, _ = load_dispatcher(tmp_path / "trained")
+    assert export_dispatcher(model, tmp_path / "again.onnx") <= TOLERANCE
+
+
+def test_a_damaged_dispatcher_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="train-dispatcher"):
+        load_dispatcher(tmp_path)
+    save_dispatcher(Dispatcher(), DispatcherConfig(threshold=0.25, steps=0, clean_flagged=0), tmp_path / "trained")
+    (tmp_path / "trained" / WEIGHTS).write_bytes(b"x" * 100)
+    with pytest.raises(CheckpointError):
+        load_dispatcher(tmp_path / "trained")
