@@ -1,8 +1,8 @@
 """The whole photo, reduced: what a tile must know of the picture that it was cut from.
 
-A tile cannot see haze, exposure or colour cast, so tiles restored one by one differ in brightness. Two cures:
-`photo_view` is the second input of every tile, and `WholePhotoView` pulls each restored tile's low frequencies to
-those of the photo restored once in reduced form. Everything here is numpy without BLAS, so it is single-threaded
+A tile cannot see haze, exposure or colour cast, so tiles restored one by one differ in brightness. The first cure is
+every tile's second input, `mimdit.views.photo_view`; the second stands here: each restored tile's low frequencies are
+pulled to those of the photo restored once in reduced form. All of it is numpy without BLAS, so it is single-threaded
 and gives equal bytes whatever the machine's thread count.
 """
 

@@ -42,6 +42,21 @@ COMMANDS = {
         "mimdit.cli.verify:verify",
         "Check a bundle: schema, files, sizes, hashes, weights.",
     ),
+    "train": CommandLine(
+        "mimdit.cli.train:train",
+        "Train one stage of a model: codec, reference or student.",
+        extra="train",
+    ),
+    "distill": CommandLine(
+        "mimdit.cli.distill:distill",
+        "Distill a reference into a student of one, two or four steps.",
+        extra="train",
+    ),
+    "train-dispatcher": CommandLine(
+        "mimdit.cli.train_dispatcher:train_dispatcher",
+        "Train the dispatcher, the small network that looks at a photo and names its variant.",
+        extra="train",
+    ),
     "freeze": CommandLine(
         "mimdit.cli.freeze:freeze",
         "Freeze a student's routing into static variants and fine-tune their experts.",
