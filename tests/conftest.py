@@ -1,14 +1,74 @@
 """Fixtures that several test files share."""
 
+import random
+import sys
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from mimdit.bundle import write_bundle
 
 from .crafted import crafted_files, crafted_manifest
 from .small import fill_small, small_manifest
+
+if TYPE_CHECKING:
+    from mimdit.model.mimdit import MiMDiT
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """Every test starts from the same random state, alone or in company."""
+    random.seed(0)
+    np.random.seed(0)
+    if torch := sys.modules.get("torch"):  # the torch-free tests stay so
+        torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def nano() -> "MiMDiT":
+    """An untrained network of the smallest preset. Shared: tests must not change it."""
+    import torch
+
+    from mimdit.config import preset
+    from mimdit.model.mimdit import MiMDiT
+
+    torch.manual_seed(0)
+    return MiMDiT.from_preset(preset("nano")).eval()
+
+
+@pytest.fixture(scope="session")
+def lively(nano: "MiMDiT") -> "MiMDiT":
+    """The same with every weight moved a little, so that no zero-initialised layer hides what lies before it."""
+    import copy
+
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    model = copy.deepcopy(nano)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.02 * torch.randn(parameter.shape, generator=generator)
+    return model
+
+
+@pytest.fixture(scope="session")
+def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six photos of 160×144 px for training: soft colours, hard edges, fine grain."""
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for i in range(6):
+        soft = Image.fromarray(rng.integers(40, 216, (4, 5, 3), dtype=np.uint8))
+        photo = np.asarray(soft.resize((160, 144), Image.Resampling.BICUBIC)).astype(np.int16)
+        for _ in range(5):
+            y, x = rng.integers(0, 112, 2)
+            photo[y : y + rng.integers(8, 48), x : x + rng.integers(8, 48)] += rng.integers(-60, 60, 3, dtype=np.int16)
+        photo[::3, ::2] += 6
+        Image.fromarray(photo.clip(0, 255).astype(np.uint8)).save(folder / f"{i}.png")
+    return folder
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ def distill(config: ConfigOption, photos: PhotosOption, out: OutOption, way: Way
     """Distill a reference into a student of one, two or four steps.
 
     In the config `start` is the model that the student begins from, `reference` the model whose trajectory leads it,
-    `sampling_steps` the student's steps, `reference_steps` those of the trajectory. The loss is the distance to the true
-    photo, in pixels, beside the distance to the reference's latent, which fades over `trajectory_steps`: regression
-    keeps PSNR, the trajectory only shows the way.
+    `sampling_steps` the student's steps, `reference_steps` those of the trajectory. The loss is the distance to the
+    true photo, in pixels, beside the distance to the reference's latent, which fades over `trajectory_steps`:
+    regression keeps PSNR, the trajectory only shows the way.
 
     The same command goes on with a run that was killed. The result is OUT/model, printed on stdout; `mimdit freeze`
     makes variants of it.

@@ -99,7 +99,8 @@ class Log:
         write_file(path, "".join(f"{line}\n" for line in kept).encode(), overwrite=True)
 
     def write(self, step: int, **values: float | str) -> None:
-        row = {"step": step, "seconds": round(time.monotonic() - self.start, 2), **values}
+        known = {k: v if isinstance(v, str) or math.isfinite(v) else None for k, v in values.items()}  # JSON has no inf
+        row = {"step": step, "seconds": round(time.monotonic() - self.start, 2), **known}
         with self.path.open("a") as file:
             file.write(json.dumps(row) + "\n")
 
