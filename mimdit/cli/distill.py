@@ -1,6 +1,8 @@
 """`mimdit distill`."""
 
-from mimdit.cli.train import ConfigOption, OutOption, PhotosOption, WayOption, read_config, run_stage
+import typer
+
+from mimdit.cli.train import ConfigOption, OutOption, PhotosOption, WayOption
 from mimdit.errors import CheckpointError
 
 __all__ = ["distill"]
@@ -17,7 +19,10 @@ def distill(config: ConfigOption, photos: PhotosOption, out: OutOption, way: Way
     The same command goes on with a run that was killed. The result is OUT/model, printed on stdout; `mimdit freeze`
     makes variants of it.
     """
-    stage = read_config(config)
+    from mimdit.train.config import TrainConfig
+    from mimdit.train.loop import train
+
+    stage = TrainConfig.read(config)
     if stage.objective != "distill":
         raise CheckpointError(f'{config}: expected objective "distill", found "{stage.objective}": use  mimdit train')
-    run_stage(stage, photos, out, way)
+    typer.echo(train(stage, photos, out, way=way))

@@ -1,14 +1,9 @@
 """`mimdit train`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
-
-from mimdit.errors import MissingPackageError
-
-if TYPE_CHECKING:
-    from mimdit.train.config import TrainConfig
 
 __all__ = ["train"]
 
@@ -34,21 +29,7 @@ def train(config: ConfigOption, photos: PhotosOption, out: OutOption, way: WayOp
     OUT/log.jsonl (loss, and PSNR per degradation on photos kept out of training) and OUT/sheets/*.png (degraded,
     restored, truth). The result is OUT/model, a diffusers folder, printed on stdout.
     """
-    run_stage(read_config(config), photos, out, way)
-
-
-def read_config(path: Path) -> "TrainConfig":
-    """The stage of a TOML file. Raises CheckpointError, or MissingPackageError where torch is not installed."""
-    try:
-        import mimdit.train.loop  # noqa: F401  (first, so that a base install hears of the extra)
-        from mimdit.train.config import TrainConfig
-    except ModuleNotFoundError as error:
-        raise MissingPackageError(error.name or "torch", "train") from None
-    return TrainConfig.read(path)
-
-
-def run_stage(config: "TrainConfig", photos: Path, out: Path, way: WayName | None) -> None:
-    """Train, and print the folder of the model."""
+    from mimdit.train.config import TrainConfig
     from mimdit.train.loop import train as run
 
-    typer.echo(run(config, photos, out, way=way))
+    typer.echo(run(TrainConfig.read(config), photos, out, way=way))
