@@ -7,17 +7,16 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from mimdit.export.converter import Converter
-from mimdit.export.graph import DeployableGraph
-from mimdit.export.parity import check_parity
-from mimdit.runtimes import find as find_runtime
-
 from mimdit.bundle import write_bundle
 from mimdit.config import PHOTO_SIZE
 from mimdit.errors import CheckFailedError
+from mimdit.export.converter import Converter
+from mimdit.export.graph import DeployableGraph
+from mimdit.export.parity import check_parity
 from mimdit.manifest import DispatcherEntry, Manifest, ModelEntry, bundle_id
 from mimdit.model.checkpoint import checkpoint_hash
 from mimdit.routing.inside import plan_difference
+from mimdit.runtimes import find as find_runtime
 from mimdit.targets import Precision
 
 OVERLAP = 32  # px that neighbouring tiles share; multiples of 8 keep codec cells of neighbours aligned

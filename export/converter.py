@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mimdit.export.graph import DeployableGraph
-
 from mimdit.errors import MimditError, MissingPackageError
+from mimdit.export.graph import DeployableGraph
 from mimdit.targets import Precision, Target
 
 # (graphs, precision, folder, bundle id): writes the model files of all graphs into the folder, each carrying the id.

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from mimdit.errors import CheckFailedError
-from mimdit.export.onnx import OPSET
+from mimdit.export.onnx import OPSET, without_notes
 from mimdit.export.parity import parity_inputs
 from mimdit.files import write_file
 from mimdit.manifest import DispatcherEntry
@@ -43,12 +43,7 @@ def export_dispatcher(model: Dispatcher, path: Path) -> float:
         verbose=False,
     )
     assert program is not None
-    proto = program.model_proto
-    del proto.metadata_props[:]  # the exporter's notes name this machine's paths
-    for node in proto.graph.node:
-        del node.metadata_props[:]
-        node.doc_string = ""
-    write_file(path, proto.SerializeToString(), overwrite=True)
+    write_file(path, without_notes(program.model_proto).SerializeToString(), overwrite=True)
     return _check_parity(model, path)
 
 

@@ -38,8 +38,10 @@ class DeployableGraph(nn.Module):
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         self._clock = _Clock()
         _fold_time(self.model, self.sigmas[:-1], self._clock)
+        _fold_positions(self.model, tile // 8)
         noise = seed_noise(model.shape.latent_channels, tile // 8, tile // 8)
         self.register_buffer("noise", noise, persistent=False)
+        self.eval()
 
     @property
     def variant(self) -> Variant:
@@ -110,3 +112,11 @@ def _fold_time(model: MiMDiT, sigmas: list[float], clock: _Clock) -> None:
     for norm in norms:
         norm.linear = _PerStep(norm.linear, embeddings, clock)  # pyright: ignore[reportArgumentType]
     net.time_text_embed = _NoTime()  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _fold_positions(model: MiMDiT, side: int) -> None:
+    """Keep the positions of a side × side latent only, or none where the model has none."""
+    embed = model.backbone.pos_embed
+    embed.pos_embed = embed.cropped_pos_embed(side, side).clone() if model.shape.positions else None
+    embed.pos_embed_max_size = None
+    embed.height = embed.width = side // model.shape.patch_size

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-
-from mimdit.export.converter import Converter
-from mimdit.export.graph import DeployableGraph
+from typing import TYPE_CHECKING
 
 from mimdit import onnx_file
+from mimdit.export.converter import Converter
+from mimdit.export.graph import DeployableGraph
 from mimdit.manifest import ID_KEY
 from mimdit.targets import Precision
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 OPSET = 20
 
@@ -16,6 +19,7 @@ OPSET = 20
 def _convert(graphs: Sequence[DeployableGraph], precision: Precision, folder: Path, bundle_id: str) -> None:
     import onnx
     import torch
+
     from mimdit.export.shared_weights import SharedWeights
 
     shared = SharedWeights(folder)
@@ -30,15 +34,20 @@ def _convert(graphs: Sequence[DeployableGraph], precision: Precision, folder: Pa
             verbose=False,
         )
         assert program is not None
-        model = program.model_proto
-        del model.metadata_props[:]  # the exporter's notes name this machine's paths
-        for node in model.graph.node:
-            del node.metadata_props[:]
-            node.doc_string = ""
+        model = without_notes(program.model_proto)
         model.metadata_props.add(key=ID_KEY, value=bundle_id)
         shared.take_from(model)
         onnx.save(model, folder / f"{graph.name}.onnx")
     shared.close()
+
+
+def without_notes(model: "ModelProto") -> "ModelProto":
+    """The model without the exporter's notes, which name paths of the machine that it ran on; changed in place."""
+    del model.metadata_props[:]
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    return model
 
 
 def _tensor_names(path: Path) -> Iterable[str]:

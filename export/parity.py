@@ -59,7 +59,8 @@ def check_parity(graph: DeployableGraph, runtime: Runtime, tolerance: float) -> 
         _, y, x = np.unravel_index(errors[worst][0].argmax(), errors[worst].shape[1:])
         raise CheckFailedError(
             f"parity of {graph.name} on {runtime.name} failed: max error {largest[worst]:.2e} is above "
-            f"{tolerance:.0e}, on the tile '{names[worst]}' at row {y}, column {x}; errors: {_histogram(np.concatenate(errors))}"
+            f"{tolerance:.0e}, on the tile '{names[worst]}' at row {y}, column {x}; "
+            f"errors: {_histogram(np.concatenate(errors))}"
         )
     finite = [value for value in decibels if np.isfinite(value)]
     return Parity(

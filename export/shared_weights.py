@@ -1,7 +1,7 @@
 """One weight file for all ONNX files of a bundle: equal tensors are stored once, and in fp16 where that is exact.
 
-ONNX calls this external data. A tensor whose fp32 values are all fp16 values (`round_to_half` made them so) is stored in
-half the bytes, with a Cast in front that every runtime folds while loading.
+ONNX calls this external data. A tensor whose fp32 values are all fp16 values (`round_to_half` made them so) is stored
+in half the bytes, with a Cast in front that every runtime folds while loading.
 """
 
 import hashlib

@@ -37,4 +37,5 @@ def open_runtime(
     bundle: "Bundle", variant: "Variant", *, tile: int | None = None, threads: int | None = None
 ) -> Runtime:
     """Opens a variant of a bundle, ready to run. tile: which of its sizes, None is the first; threads: None is all."""
-    return find(bundle.manifest.target).open(bundle, bundle.entry(variant, tile), threads)
+    entry = bundle.entry(variant, tile)
+    return find(bundle.manifest.target).open(bundle.file(entry.file), entry.tile, threads)

@@ -3,16 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from pathlib import Path
+from typing import final
 
 import numpy as np
 
 from mimdit.errors import BundleError
 from mimdit.targets import Target, Unit
-
-if TYPE_CHECKING:
-    from mimdit.bundle import Bundle
-    from mimdit.manifest import ModelEntry
 
 PHOTO_SHAPE = (1, 3, 64, 64)
 
@@ -66,4 +63,4 @@ class RuntimeSpec:
 
     target: Target
     requires: tuple[str, ...]
-    open: Callable[["Bundle", "ModelEntry", int | None], Runtime]  # (bundle, entry, threads)
+    open: Callable[[Path, int, int | None], Runtime]  # (model file, tile, threads)

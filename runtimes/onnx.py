@@ -3,16 +3,11 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mimdit.errors import BundleError
 from mimdit.runtimes.base import PHOTO_SHAPE, Runtime, RuntimeSpec
-
-if TYPE_CHECKING:
-    from mimdit.bundle import Bundle
-    from mimdit.manifest import ModelEntry
 
 
 class OnnxRuntime(Runtime):
@@ -70,8 +65,4 @@ def _usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _open(bundle: "Bundle", entry: "ModelEntry", threads: int | None) -> Runtime:
-    return OnnxRuntime(bundle.file(entry.file), entry.tile, threads)
-
-
-RUNTIME = RuntimeSpec(target="onnx", requires=("onnxruntime",), open=_open)
+RUNTIME = RuntimeSpec(target="onnx", requires=("onnxruntime",), open=OnnxRuntime)
