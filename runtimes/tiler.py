@@ -78,7 +78,7 @@ def _strips(photo: np.ndarray, restore: _Restore, tile: int, overlap: int, align
     layout = _layout(photo.shape[0], photo.shape[1], tile, overlap)
     rows, columns = layout.rows, layout.columns
     view = _restored_view(photo, restore, layout, overlap) if align and layout.reduction > 1 else None
-    # Clipped when it is handed out: aligned tiles may leave 0..1, and float32 weights add up to 1 within 1e-7.
+    # Clipped when it is handed out: float32 weights add up to 1 within 1e-7.
     strip = np.zeros((tile, len(columns.mirror), 3), np.float32)
     for i, top in enumerate(rows.origins):
         if i:
@@ -96,7 +96,7 @@ def _strips(photo: np.ndarray, restore: _Restore, tile: int, overlap: int, align
 
 
 def _restored_view(photo: np.ndarray, restore: _Restore, layout: _Layout, overlap: int) -> WholePhotoView:
-    """The photo reduced by exact means and restored; above 32 tiles a side in tiles that have a view of their own."""
+    """The photo reduced by exact means and restored; above 16 tiles a side in tiles that have a view of their own."""
     reduced = _reduced(photo, layout)
     return WholePhotoView(np.concatenate(list(_strips(reduced, restore, layout.tile, overlap, True))), layout.reduction)
 
@@ -128,7 +128,7 @@ def _layout(height: int, width: int, tile: int, overlap: int) -> _Layout:
         raise BundleError(f"a tile is a multiple of {CELL} px and overlaps by at most half, not {tile} by {overlap}")
     # A power of two up to CELL, the smallest that fits the photo into one tile: all of them divide CELL and the tile.
     reduction = 1
-    while reduction < CELL and max(height, width) > tile * reduction:
+    while reduction < min(CELL, tile // 2) and max(height, width) > tile * reduction:
         reduction *= 2
     return _Layout(tile, reduction, _axis(height, tile, overlap, reduction), _axis(width, tile, overlap, reduction))
 
