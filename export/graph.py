@@ -58,7 +58,7 @@ class DeployableGraph(nn.Module):
         latent: Tensor = self.noise  # pyright: ignore[reportAssignmentType]
         for step, (sigma, following) in enumerate(itertools.pairwise(self.sigmas)):
             self._clock.step = step
-            latent = latent + (following - sigma) * self.model.velocity(latent, latent.new_zeros(1), guidance)
+            latent = latent + (following - sigma) * self.model.velocity(latent, latent.new_full((1,), sigma), guidance)
         return self.model.codec.decode(latent, image, skips).clamp(0, 1)
 
     def example_inputs(self) -> tuple[Tensor, Tensor]:

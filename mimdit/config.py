@@ -45,7 +45,12 @@ class ModelConfig(BaseModel):
         default=False, description="absolute positions; off at edge sizes: a tile must not know where it lies"
     )
     prompt_tokens: int = 0
-    shift: float = Field(default=1.0, gt=0, description="timestep shift of the rectified flow (SD3 uses 3 at 1024 px)")
+    shift: float = Field(default=3.0, gt=0, description="timestep shift of the rectified flow, SD3's")
+    prediction: Literal["clean", "velocity"] = Field(
+        default="clean",
+        description="what the network's output is: SD3's velocity, or, where a token is narrower than the noise of its "
+        "patch and so could not carry it, the clean latent, from which the velocity follows",
+    )
 
     # MiM branch
     branch_channels: int = 96
@@ -120,7 +125,7 @@ PRESETS: dict[Preset, ModelConfig] = {
         dual_attention_layers=tuple(range(13)),
         positions=True,
         prompt_tokens=333,
-        shift=3.0,
+        prediction="velocity",
         branch_channels=640,
         branch_blocks=6,
         expert_channels=320,

@@ -127,7 +127,7 @@ def test_only_chosen_experts_receive_gradient(lively: MiMDiT):
     image, photo = tile_and_photo(batch=1)
     lively.zero_grad()
     guidance = lively.guide(lively.codec.encode(image)[0], photo)
-    (guidance.velocity.square().sum() + sum(layer.square().sum() for layer in guidance.layers)).backward()
+    (guidance.output.square().sum() + sum(layer.square().sum() for layer in guidance.layers)).backward()
     for number, routing in enumerate(guidance.routings):
         block = lively.branch.blocks[number]
         assert isinstance(block, MiMBlock)

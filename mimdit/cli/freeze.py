@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from mimdit.cli.choices import chosen_variants
+from mimdit.cli.train import WayOption
 
 
 def freeze(
@@ -16,6 +17,7 @@ def freeze(
     photos: Annotated[Path, typer.Option(help="Folder of clean photos; degradations are synthesised.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for one folder a variant; resumes what lies there.")],
     variant: Annotated[str, typer.Option(help="NAME[,NAME] or all.")] = "all",
+    way: WayOption = None,
 ) -> None:
     """Freeze a student's routing into static variants and fine-tune their experts.
 
@@ -27,5 +29,7 @@ def freeze(
 
     settings = TrainConfig.read(config)
     for name in chosen_variants(variant):
-        folder = make_variant(student, name, photos, out, settings, tell=lambda line: typer.echo(line, err=True))
+        folder = make_variant(
+            student, name, photos, out, settings, way=way, tell=lambda line: typer.echo(line, err=True)
+        )
         typer.echo(folder)

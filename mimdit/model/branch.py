@@ -29,7 +29,7 @@ def log_form(x: Tensor) -> Tensor:
 
 
 class MiMBranch(nn.Module):
-    """Degraded latent f32[B,Z,h,w] and photo tokens → one guidance per backbone layer, and one for the velocity."""
+    """Degraded latent f32[B,Z,h,w] and photo tokens → one guidance per backbone layer, and one for its output."""
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -48,7 +48,7 @@ class MiMBranch(nn.Module):
         self.guides = nn.ModuleList(
             [_zeroed(nn.Conv2d(c, config.inner_dim, patch, stride=patch)) for _ in range(config.num_layers)]
         )
-        # The backbone sees patches; what the experts found at latent resolution reaches the velocity past them.
+        # The backbone sees patches; what the experts found at latent resolution reaches the output past them.
         self.velocity = _zeroed(nn.Conv2d(c, config.latent_channels, 1))
         # Layer i of the backbone is guided by the MiM block that lies as deep in the branch.
         self.source = [i * config.branch_blocks // config.num_layers for i in range(config.num_layers)]

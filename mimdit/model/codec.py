@@ -111,6 +111,7 @@ class EdgeCodec(nn.Module):
         return self.encoder(image)
 
     def decode(self, latent: Tensor, image: Tensor, skips: list[Tensor]) -> Tensor:
+        latent = self.encoder.norm(latent)  # a restored latent too has unit variance at each place
         gates, light = self.gates(latent)
         return self.decoder(latent, image, skips, gates, light)
 

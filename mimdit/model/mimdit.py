@@ -30,7 +30,7 @@ class Guidance:
     """What the branch and the second stream hand to every sampling step."""
 
     layers: list[Tensor]  # one f32[B,tokens,inner] per backbone layer
-    velocity: Tensor  # f32[B,Z,h,w]
+    output: Tensor  # f32[B,Z,h,w], added to the backbone's
     context: Tensor  # f32[B,n,joint]: photo tokens, or the stored empty prompt
     routings: list[Routing]  # one per MiM block; empty when the routing is frozen
 
@@ -60,7 +60,8 @@ class MiMDiT(ModelMixin, ConfigMixin):  # pyright: ignore[reportIncompatibleMeth
         qk_norm: str | None = "rms_norm",
         positions: bool = False,
         prompt_tokens: int = 0,
-        shift: float = 1.0,
+        shift: float = 3.0,
+        prediction: str = "clean",
         branch_channels: int = 96,
         branch_blocks: int = 3,
         expert_channels: int = 64,
@@ -112,14 +113,14 @@ class MiMDiT(ModelMixin, ConfigMixin):  # pyright: ignore[reportIncompatibleMeth
     def guide(self, degraded: Tensor, photo: Tensor, forced: Tensor | None = None) -> Guidance:
         """Run the MiM branch once for all steps. `forced`: see `MiMBranch.forward`."""
         tokens = photo_tokens(photo)  # [B,64,384]
-        layers, velocity, routings = self.branch(degraded, tokens, forced)
+        layers, output, routings = self.branch(degraded, tokens, forced)
         context = self.prompt.expand(len(photo), -1, -1) if self.shape.prompt_tokens else tokens  # pyright: ignore
-        return Guidance(layers, velocity, context, routings)
+        return Guidance(layers, output, context, routings)
 
     def sample(self, guidance: Guidance, noise: Tensor | None = None, steps: int = 1) -> Tensor:
         """Euler steps from noise (σ = 1) to the restored latent (σ = 0), f32[B,Z,h,w]."""
-        b, z, h, w = guidance.velocity.shape
-        latent = seed_noise(z, h, w).to(guidance.velocity) if noise is None else noise
+        b, z, h, w = guidance.output.shape
+        latent = seed_noise(z, h, w).to(guidance.output) if noise is None else noise
         latent = latent.expand(b, -1, -1, -1)
         sigmas = sigma_schedule(steps, self.shape.shift)
         for sigma, following in itertools.pairwise(sigmas):
@@ -138,7 +139,8 @@ class MiMDiT(ModelMixin, ConfigMixin):  # pyright: ignore[reportIncompatibleMeth
             context, x = block(hidden_states=x + guide, encoder_hidden_states=context, temb=time)
         x = net.proj_out(net.norm_out(x, time))  # [B,tokens,p·p·Z]
         x = x.reshape(b, h // p, w // p, p, p, z).permute(0, 5, 1, 3, 2, 4).reshape(b, z, h, w)
-        return x + guidance.velocity
+        x = x + guidance.output
+        return x if self.shape.prediction == "velocity" else (latent - x) / sigma[:, None, None, None]
 
     @classmethod
     def from_preset(cls, config: ModelConfig) -> "MiMDiT":
@@ -167,6 +169,7 @@ class MiMDiT(ModelMixin, ConfigMixin):  # pyright: ignore[reportIncompatibleMeth
             latent_channels=backbone.config["in_channels"],
             positions=True,
             prompt_tokens=prompt.shape[1],
+            prediction="velocity",
             shift=scheduler.config["shift"],  # pyright: ignore[reportAttributeAccessIssue]
             codec_channels=None,
             vae=vae_config,

@@ -63,11 +63,11 @@ class MiMDiTPipeline(DiffusionPipeline):
         self, guidance: Guidance, steps: int, generator: torch.Generator | list[torch.Generator] | None
     ) -> Tensor:
         """From noise to the restored latent f32[B,Z,h,w]."""
-        b, z, h, w = guidance.velocity.shape
+        b, z, h, w = guidance.output.shape
         if generator is None:
-            latent = seed_noise(z, h, w).to(guidance.velocity).expand(b, -1, -1, -1)
+            latent = seed_noise(z, h, w).to(guidance.output).expand(b, -1, -1, -1)
         else:
-            like = guidance.velocity
+            like = guidance.output
             latent = randn_tensor((b, z, h, w), generator, device=like.device, dtype=like.dtype)
         self.scheduler.set_timesteps(sigmas=even_sigmas(steps), device=latent.device)
         for timestep in self.progress_bar(self.scheduler.timesteps):  # pyright: ignore

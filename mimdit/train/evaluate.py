@@ -45,4 +45,4 @@ def evaluate(objective: Objective, checks: list[Batch], sheet: Path) -> dict[str
 
 
 def _hwc(image: Tensor) -> np.ndarray:
-    return image.permute(1, 2, 0).clamp(0, 1).numpy()
+    return image.permute(1, 2, 0).clamp(0, 1).cpu().numpy()

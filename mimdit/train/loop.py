@@ -26,13 +26,14 @@ from mimdit.train.pace import Way, apply_way, time_ways
 from mimdit.train.state import ema_update, load_state, save_state
 
 
-def train(config: TrainConfig, photos: Path, out: Path, *, way: str | None = None) -> Path:
+def train(config: TrainConfig, photos: Path, out: Path, *, way: str | None = None, cache: Path | None = None) -> Path:
     """Run (or go on with) one stage; returns the folder of the averaged weights, `out/model`.
 
     `out` gets `state/` (to resume from), `log.jsonl`, `sheets/` and `model/`. `way` fixes how steps are computed, as
-    named by `pace.Way`; otherwise the fastest is measured at the first start and kept for the run.
+    named by `pace.Way`; otherwise the fastest is measured at the first start and kept for the run. `cache` keeps the
+    decoded photos; by default it lies beside `out`, where the stages of one model share it.
     """
-    scales = PhotoScales(photos, out.parent / ".photo-cache")  # beside `out`: stages of one model share it
+    scales = PhotoScales(photos, cache or out.parent / ".photo-cache")
     training, validation = scales.split(config.validation_photos)
     examples = Examples(scales, training, config)
     checks = validation_batches(scales, validation, config)
@@ -56,6 +57,8 @@ def train(config: TrainConfig, photos: Path, out: Path, *, way: str | None = Non
     accelerator = _accelerator(chosen)
     apply_way(objective.model, chosen)
     step_module, optimizer = accelerator.prepare(objective, optimizer)
+    averaged.to(accelerator.device)  # pyright: ignore[reportArgumentType]
+    checks = [_placed(check, accelerator) for check in checks]
 
     with _progress() as bar:
         task = bar.add_task(config.objective, total=config.steps, completed=first, loss="")

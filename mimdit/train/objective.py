@@ -76,7 +76,10 @@ class Objective(nn.Module):
         noise = _noise_like(clean, generator)
         level = sigma[:, None, None, None]
         velocity = self.model.velocity((1 - level) * clean + level * noise, sigma, guidance)
-        flow = F.mse_loss(velocity.float(), (noise - clean).float())
+        error = (velocity - (noise - clean)).float()
+        if self.model.shape.prediction == "clean":
+            error = error * level  # the error of the clean latent: near σ = 0 the velocity's would drown all else
+        flow = error.square().mean()
         return self._with_routing({"flow": flow}, guidance.routings, batch, step)
 
     def _distill(self, batch: Batch, step: int, generator: torch.Generator) -> dict[str, Tensor]:
@@ -87,6 +90,8 @@ class Objective(nn.Module):
         latent = self.model.sample(guidance, noise, self.config.sampling_steps)
         losses = {"pixel": pixel_loss(self.model.codec.decode(latent, batch.image, skips), batch.truth)}
         reference = self._reference[0]
+        if reference is not None and reference.device != batch.image.device:
+            reference.to(batch.image.device)  # pyright: ignore[reportArgumentType]
         fading = max(0.0, 1 - step / max(1, self.config.trajectory_steps))
         if reference is not None and fading > 0:
             with torch.no_grad():

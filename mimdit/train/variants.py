@@ -41,23 +41,25 @@ def make_variant(
     photos: Path,
     out: Path,
     config: TrainConfig,
+    *,
+    way: str | None = None,
     tell: Callable[[str], object] = lambda line: None,
 ) -> Path:
     """Make (or go on making) one variant; returns `out/variant/model`, whose weights are fp16 values.
 
     Leaves `plan.json`, `frozen/` (as cut out of the student) and `tuned/` (the training run) beside it.
     """
-    folder = out / variant
+    folder, cache = out / variant, out.parent / ".photo-cache"
     if (folder / "model").is_dir():
         tell(f"{variant}: already made in {folder}")
         return folder / "model"
     if not (folder / "frozen").is_dir():
         folder.mkdir(parents=True, exist_ok=True)
-        plan = plan_variant(student, variant, photos, out.parent / "photos", config)
+        plan = plan_variant(student, variant, photos, cache, config)
         write_file(folder / "plan.json", (plan.model_dump_json(indent=2) + "\n").encode(), overwrite=True)
         save_model(freeze(load_model(student), plan), folder / "frozen")
         tell(f"{variant}: frozen to {plan.experts} sub-experts")
     tuning = config.model_copy(update={"variant": variant, "mix": variant_mix(variant), "start": folder / "frozen"})
-    tuned = train(tuning, photos, folder / "tuned")
+    tuned = train(tuning, photos, folder / "tuned", way=way, cache=cache)
     save_model(round_to_half(load_model(tuned)), folder / "model")
     return folder / "model"
