@@ -7,16 +7,24 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel
 from safetensors.torch import load_file, save_file
 
+from mimdit.bundle import open_bundle
 from mimdit.errors import CheckpointError
+from mimdit.export import EXPORTERS
+from mimdit.export.build import build
+from mimdit.export.graph import DeployableGraph
 from mimdit.model.checkpoint import checkpoint_hash, load_model, save_model
 from mimdit.model.mimdit import MiMDiT
+from mimdit.routing.freeze import freeze
+from mimdit.runtimes.restore import restore
 from mimdit.train.config import TrainConfig
 from mimdit.train.loop import train
+from mimdit.train.variants import plan_variant
 
 BRANCH: dict[str, Any] = {"branch_channels": 16, "branch_blocks": 2, "expert_channels": 8}
 VAE: dict[str, Any] = {
@@ -149,3 +157,18 @@ def test_student_restores_in_two_steps_without_a_text_encoder(reference: Path, s
         restored = distilled(torch.rand(1, 3, 64, 64), torch.rand(1, 3, 64, 64), steps=2)
     assert restored.shape == (1, 3, 64, 64)
     assert torch.isfinite(restored).all()
+
+
+def test_student_is_frozen_and_exported(student: Path, photo_folder: Path, tmp_path: Path):
+    """The whole way at the paper's shape: plan, static variant, ONNX with its VAE inside, parity, a restored photo."""
+    plan = plan_variant(student, "general", photo_folder, tmp_path / "cache", stage(objective="distill"))
+    variant = freeze(load_model(student), plan)
+    graph = DeployableGraph(variant, tile=64, steps=2)
+    build([graph], EXPORTERS[0], "fp32", tmp_path / "sd3.mimdit", command="mimdit build …")
+    bundle = open_bundle(tmp_path / "sd3.mimdit")
+    parity = bundle.entry("general").parity
+    assert parity.status == "passed"
+    assert parity.max_error is not None
+    assert parity.max_error <= 1e-4
+    photo = np.random.default_rng(0).integers(0, 256, (70, 40, 3), dtype=np.uint8)
+    assert restore(photo, bundle, variant="general").shape == photo.shape

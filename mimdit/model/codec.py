@@ -24,7 +24,7 @@ DECODER_DEPTHS = (1, 2, 1)  # residual blocks at 1, 1/2 and 1/4: the extra one w
 
 
 class ResBlock(nn.Module):
-    """x + conv(relu(conv(x)))."""
+    """x + conv(relu(conv(x))). No ReLU on the sum: behind one, whole levels went dead within a few hundred steps."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -52,7 +52,7 @@ class Encoder(nn.Module):
         for block, down in zip(self.blocks, self.downs, strict=True):
             x = block(x)
             skips.append(x)
-            x = F.relu(down(x))
+            x = down(x)
         return self.norm(self.latent(x)), skips
 
 
@@ -69,7 +69,7 @@ class Gates(nn.Module):
             nn.init.zeros_(head.bias)  # pyright: ignore[reportArgumentType]
 
     def forward(self, latent: Tensor) -> tuple[list[Tensor], Tensor]:
-        x = F.relu(self.trunk(latent))
+        x = latent + F.relu(self.trunk(latent))
         return [_enlarge(head(x), 8 >> level) for level, head in enumerate(self.skips)], _enlarge(self.light(x), 8)
 
 
@@ -88,11 +88,11 @@ class Decoder(nn.Module):
         nn.init.zeros_(self.residual.bias)  # pyright: ignore[reportArgumentType]
 
     def forward(self, latent: Tensor, image: Tensor, skips: list[Tensor], gates: list[Tensor], light: Tensor) -> Tensor:
-        x = F.relu(self.stem(latent))
+        x = self.stem(latent)
         for level in (2, 1, 0):
             scale, shift = gates[level].chunk(2, 1)
             x = F.interpolate(self.ups[level](x), scale_factor=2.0, mode="nearest")
-            x = F.relu(self.blocks[level](x + skips[level] * (1 + scale) + shift))
+            x = self.blocks[level](x + skips[level] * (1 + scale) + shift)
         gain, offset = light.float().chunk(2, 1)  # bf16 training: a factor needs more than 8 bits
         gain = MAX_GAIN * torch.tanh(gain / MAX_GAIN)
         return (image + self.residual(x).float()) * torch.exp(gain) + offset
