@@ -1,0 +1,89 @@
+"""What no average shows: black tiles, a colour cast, a seam. Figures that say which photos to look at first."""
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["Defects", "black_blocks", "colour_cast", "defects", "seam"]
+
+_BLOCK = 32  # px
+_BLACK = 2  # levels: at most this everywhere is black
+_LIT = 16  # levels: a truth of this mean is not
+_SIDE = 4  # px that are averaged on either side of a possible seam
+_RUN = 128  # px that a seam is long at least
+_OWN_EDGE = 2.0  # levels: where the truth has a straight edge of its own no seam is looked for
+
+
+class Defects(BaseModel):
+    """What was looked for in one restored photo, in levels of 255."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    black_blocks: int = Field(description="blocks of 32×32 px that are black, and are not in the truth")
+    cast: float = Field(description="colour cast against the truth")
+    input_cast: float = Field(description="the input's own")
+    seam: float = Field(description="height of the highest straight step of 128 px that the truth does not have")
+    input_seam: float = Field(description="the input's own: noise and blocks make some")
+
+    @property
+    def suspicious(self) -> bool:
+        """Whether a person should look: raised too often rather than too seldom."""
+        tinted = self.cast > max(8.0, self.input_cast + 2)
+        return self.black_blocks > 0 or tinted or self.seam > max(6.0, self.input_seam + 2)
+
+
+def defects(restored: np.ndarray, degraded: np.ndarray, truth: np.ndarray | None) -> Defects:
+    """u8[H,W,3] each; without a truth the degraded photo stands in for it."""
+    truth = degraded if truth is None else truth
+    return Defects(
+        black_blocks=black_blocks(restored, truth),
+        cast=round(colour_cast(restored, truth), 3),
+        input_cast=round(colour_cast(degraded, truth), 3),
+        seam=round(seam(restored, truth), 3),
+        input_seam=round(seam(degraded, truth), 3),
+    )
+
+
+def black_blocks(restored: np.ndarray, truth: np.ndarray) -> int:
+    """How many blocks of 32×32 px are black where the truth, u8[H,W,3] as well, is not."""
+    count = 0
+    for top in range(0, len(truth), _BLOCK):
+        for left in range(0, truth.shape[1], _BLOCK):
+            block = np.s_[top : top + _BLOCK, left : left + _BLOCK]
+            count += bool(restored[block].max() <= _BLACK and truth[block].mean() >= _LIT)
+    return count
+
+
+def colour_cast(photo: np.ndarray, truth: np.ndarray) -> float:
+    """How far the mean errors of red, green and blue lie apart, in levels. An error of brightness alone is no cast."""
+    return float(np.ptp(photo.mean((0, 1), dtype=np.float64) - truth.mean((0, 1), dtype=np.float64)))
+
+
+def seam(restored: np.ndarray, truth: np.ndarray) -> float:
+    """The highest straight step, along either axis, that the error makes and the truth does not, in levels.
+
+    A seam is straight and long. So each step, between the means of 4 px on both sides, is judged by its median over
+    128 px along the line: texture and edges of the scene cross a line here and there and do not move the median.
+    """
+    error = restored.mean(2, dtype=np.float32) - truth.mean(2, dtype=np.float32)  # [H,W]
+    scene = truth.mean(2, dtype=np.float32)
+    return max(_highest_step(error, scene), _highest_step(error.T, scene.T))
+
+
+def _highest_step(error: np.ndarray, scene: np.ndarray) -> float:
+    """Over all vertical lines of f32[H,W]."""
+    height, width = error.shape
+    if width < 2 * _SIDE:
+        return 0.0
+    highest = 0.0
+    run = min(_RUN, height)
+    for top in [*range(0, height - run, run // 2 or 1), height - run]:
+        steps, own = (np.abs(np.median(_steps(plane[top : top + run]), axis=0)) for plane in (error, scene))
+        highest = max(highest, float(steps[own < _OWN_EDGE].max(initial=0)))
+    return highest
+
+
+def _steps(plane: np.ndarray) -> np.ndarray:
+    """f32[n,W] → f32[n,W−7]: mean of 4 px to the right of each place minus mean of 4 px to its left."""
+    sums = np.cumsum(np.pad(plane, ((0, 0), (1, 0))), axis=1, dtype=np.float64)
+    means = (sums[:, _SIDE:] - sums[:, :-_SIDE]) / _SIDE  # [n,W−3]
+    return means[:, _SIDE:] - means[:, :-_SIDE]

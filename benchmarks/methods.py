@@ -1,0 +1,78 @@
+"""What restores photos in an accuracy run, in one shape: bundles here, model folders and peers in files beside it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from mimdit.benchmarks.datasets import Group
+from mimdit.errors import MimditError
+from mimdit.runtimes.restore import Restorer, VariantChoice
+from mimdit.targets import VARIANTS, Variant
+
+if TYPE_CHECKING:
+    from mimdit.bundle import Bundle
+
+__all__ = ["AUTO", "MATCHED", "Attempt", "Method", "bundle_method", "check_choices", "chosen"]
+
+MATCHED = "matched"  # the variant that belongs to the degradation; for clean photos each variant in turn
+AUTO = "auto"  # the variant that the dispatcher chooses
+
+Answer = tuple[np.ndarray, str | None]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One way to restore a group. `restore` maps u8[H,W,3] to the same shape, and says which variant did it."""
+
+    variant: str | None
+    restore: Callable[[np.ndarray], Answer]
+
+
+@dataclass(frozen=True)
+class Method:
+    """Something that restores. `identity` says what exactly it was; `attempts` may be empty for a group."""
+
+    name: str
+    identity: str
+    attempts: Callable[[Group], Sequence[Attempt]]
+
+
+def bundle_method(bundle: "Bundle", choices: Sequence[str], threads: int | None = None) -> Method:
+    """A bundle, through the runtime that an app would use; torch-free. `choices` are variants, `matched`, `auto`.
+
+    Raises MimditError for a choice that the bundle does not offer.
+    """
+    check_choices(choices, bundle.variants, dispatcher=bundle.manifest.dispatcher is not None)
+    restorer = Restorer(bundle, threads=threads)
+
+    def restore(photo: np.ndarray, choice: VariantChoice) -> Answer:
+        restored = restorer.restore(photo, choice)
+        return restored.pixels, restored.variant or "none"
+
+    def attempts(group: Group) -> list[Attempt]:
+        names = chosen(choices, group, bundle.variants)
+        return [Attempt(name, partial(restore, choice=cast(VariantChoice, name))) for name in names]
+
+    return Method(bundle.path.name, f"bundle {bundle.manifest.id}", attempts)
+
+
+def check_choices(choices: Sequence[str], variants: Sequence[Variant], *, dispatcher: bool) -> None:
+    """Raises MimditError unless every choice can be made among these variants."""
+    known = (*([AUTO] if dispatcher else []), MATCHED, *variants)
+    if unknown := [choice for choice in choices if choice not in known]:
+        raise MimditError(f"cannot choose variant {unknown[0]!r} here: choose from {', '.join(known)}")
+
+
+def chosen(choices: Sequence[str], group: Group, variants: Sequence[Variant]) -> tuple[str, ...]:
+    """What is tried on a group, each once; nothing for `matched` where the variant is not there."""
+    names: list[str] = []
+    for choice in choices:
+        if choice != MATCHED:
+            names.append(choice)
+        else:
+            wanted = VARIANTS if group.variant is None else (group.variant,)
+            names += [variant for variant in wanted if variant in variants]
+    return tuple(dict.fromkeys(names))
