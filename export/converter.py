@@ -4,14 +4,17 @@ import importlib.util
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mimdit.errors import MimditError, MissingPackageError
-from mimdit.export.graph import DeployableGraph
 from mimdit.targets import Precision, Target
+
+if TYPE_CHECKING:
+    from mimdit.export.graph import DeployableGraph
 
 # (graphs, precision, folder, bundle id): writes the model files of all graphs into the folder, each carrying the id.
 # Graphs of one bundle may share what is equal.
-Convert = Callable[[Sequence[DeployableGraph], Precision, Path, str], None]
+Convert = Callable[[Sequence["DeployableGraph"], Precision, Path, str], None]
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING
 
 from mimdit import onnx_file
 from mimdit.export.converter import Converter
-from mimdit.export.graph import DeployableGraph
 from mimdit.manifest import ID_KEY
 from mimdit.targets import Precision
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+    from mimdit.export.graph import DeployableGraph
+
 OPSET = 20
 
 
-def _convert(graphs: Sequence[DeployableGraph], precision: Precision, folder: Path, bundle_id: str) -> None:
+def _convert(graphs: Sequence["DeployableGraph"], precision: Precision, folder: Path, bundle_id: str) -> None:
     import onnx
     import torch
 

@@ -67,6 +67,11 @@ COMMANDS = {
         "Export frozen variants into a bundle, after checking each file against its PyTorch graph.",
         extra="onnx",
     ),
+    "evaluate": CommandLine(
+        "mimdit.cli.evaluate:evaluate",
+        "Measure what a model restores: PSNR, SSIM and FLIP per degradation and per photo.",
+        extra="bench",
+    ),
 }
 
 
