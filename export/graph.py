@@ -59,7 +59,7 @@ class DeployableGraph(nn.Module):
         for step, (sigma, following) in enumerate(itertools.pairwise(self.sigmas)):
             self._clock.step = step
             latent = latent + (following - sigma) * self.model.velocity(latent, latent.new_full((1,), sigma), guidance)
-        return self.model.codec.decode(latent, image, skips).clamp(0, 1)
+        return self.model.codec.decode(latent, degraded, image, skips).clamp(0, 1)
 
     def example_inputs(self) -> tuple[Tensor, Tensor]:
         """Inputs of the right shapes, for tracing."""

@@ -46,10 +46,10 @@ class ModelConfig(BaseModel):
     )
     prompt_tokens: int = 0
     shift: float = Field(default=3.0, gt=0, description="timestep shift of the rectified flow, SD3's")
-    prediction: Literal["clean", "velocity"] = Field(
-        default="clean",
+    prediction: Literal["residual", "velocity"] = Field(
+        default="residual",
         description="what the network's output is: SD3's velocity, or, where a token is narrower than the noise of its "
-        "patch and so could not carry it, the clean latent, from which the velocity follows",
+        "patch and so could not carry it, the clean latent minus the degraded one, from which the velocity follows",
     )
 
     # MiM branch

@@ -59,12 +59,19 @@ def velocities(model: MiMDiT) -> tuple[Tensor, Tensor]:
             encoder_hidden_states=photo_tokens(photo),
             pooled_projections=model.get_buffer("pooled_prompt").expand(2, -1),
         ).sample
-    return guided, (latent - plain) / sigma[:, None, None, None]  # nano predicts the clean latent
+    return guided, plain
 
 
-def test_untrained_branch_leaves_the_backbone_bit_equal(nano: MiMDiT):
-    guided, plain = velocities(nano)
+def test_untrained_branch_leaves_the_backbone_bit_equal():
+    config = preset("nano").model_copy(update={"prediction": "velocity"})  # what a pretrained backbone predicts
+    guided, plain = velocities(MiMDiT.from_preset(config).eval())
     assert torch.equal(guided, plain)
+
+
+def test_untrained_edge_network_gives_the_photo_back(nano: MiMDiT):
+    image, photo = tile_and_photo()
+    with torch.no_grad():
+        assert torch.equal(nano(image, photo), image)
 
 
 def test_trained_branch_guides_the_backbone(lively: MiMDiT):

@@ -61,15 +61,16 @@ class Gates(nn.Module):
 
     def __init__(self, widths: tuple[int, int, int, int], latent: int):
         super().__init__()
-        self.trunk = nn.Conv2d(latent, latent, 3, padding=1)
+        self.trunk = nn.Conv2d(2 * latent, latent, 1)
         self.skips = nn.ModuleList([nn.Conv2d(latent, 2 * w, 1) for w in widths[:3]])
         self.light = nn.Conv2d(latent, 6, 1)
         for head in [*self.skips, self.light]:  # start as a plain U-net that returns its input
             nn.init.zeros_(head.weight)  # pyright: ignore[reportArgumentType]
             nn.init.zeros_(head.bias)  # pyright: ignore[reportArgumentType]
 
-    def forward(self, latent: Tensor) -> tuple[list[Tensor], Tensor]:
-        x = latent + F.relu(self.trunk(latent))
+    def forward(self, latent: Tensor, change: Tensor) -> tuple[list[Tensor], Tensor]:
+        """`change` is restored minus degraded latent: where nothing was restored, little is to be done."""
+        x = change + F.relu(self.trunk(torch.cat([latent, change], 1)))
         return [_enlarge(head(x), 8 >> level) for level, head in enumerate(self.skips)], _enlarge(self.light(x), 8)
 
 
@@ -78,7 +79,7 @@ class Decoder(nn.Module):
 
     def __init__(self, widths: tuple[int, int, int, int], latent: int):
         super().__init__()
-        self.stem = nn.Conv2d(latent, widths[3], 1)
+        self.stem = nn.Conv2d(2 * latent, widths[3], 1)
         self.ups = nn.ModuleList([nn.Conv2d(b, a, 1) for a, b in itertools.pairwise(widths)])
         self.blocks = nn.ModuleList(
             [nn.Sequential(*[ResBlock(w) for _ in range(n)]) for w, n in zip(widths, DECODER_DEPTHS, strict=False)]
@@ -87,8 +88,10 @@ class Decoder(nn.Module):
         nn.init.zeros_(self.residual.weight)
         nn.init.zeros_(self.residual.bias)  # pyright: ignore[reportArgumentType]
 
-    def forward(self, latent: Tensor, image: Tensor, skips: list[Tensor], gates: list[Tensor], light: Tensor) -> Tensor:
-        x = self.stem(latent)
+    def forward(
+        self, latent: Tensor, change: Tensor, image: Tensor, skips: list[Tensor], gates: list[Tensor], light: Tensor
+    ) -> Tensor:
+        x = self.stem(torch.cat([latent, change], 1))
         for level in (2, 1, 0):
             scale, shift = gates[level].chunk(2, 1)
             x = F.interpolate(self.ups[level](x), scale_factor=2.0, mode="nearest")
@@ -110,10 +113,12 @@ class EdgeCodec(nn.Module):
     def encode(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:
         return self.encoder(image)
 
-    def decode(self, latent: Tensor, image: Tensor, skips: list[Tensor]) -> Tensor:
+    def decode(self, latent: Tensor, degraded: Tensor, image: Tensor, skips: list[Tensor]) -> Tensor:
+        """Restored and degraded latent, degraded photo and its skips → restored photo, not yet clamped."""
         latent = self.encoder.norm(latent)  # a restored latent too has unit variance at each place
-        gates, light = self.gates(latent)
-        return self.decoder(latent, image, skips, gates, light)
+        change = latent - degraded
+        gates, light = self.gates(latent, change)
+        return self.decoder(latent, change, image, skips, gates, light)
 
 
 class VaeCodec(nn.Module):
@@ -128,7 +133,7 @@ class VaeCodec(nn.Module):
         mean = self.vae.encode(image * 2 - 1).latent_dist.mean  # pyright: ignore[reportAttributeAccessIssue]
         return (mean - self.shift) * self.scaling, []
 
-    def decode(self, latent: Tensor, image: Tensor, skips: list[Tensor]) -> Tensor:
+    def decode(self, latent: Tensor, degraded: Tensor, image: Tensor, skips: list[Tensor]) -> Tensor:
         return self.vae.decode(latent / self.scaling + self.shift).sample / 2 + 0.5  # pyright: ignore
 
 

@@ -29,6 +29,7 @@ from mimdit.model.sampler import TRAIN_TIMESTEPS, seed_noise, sigma_schedule
 class Guidance:
     """What the branch and the second stream hand to every sampling step."""
 
+    degraded: Tensor  # f32[B,Z,h,w], the codec's latent of the degraded photo
     layers: list[Tensor]  # one f32[B,tokens,inner] per backbone layer
     output: Tensor  # f32[B,Z,h,w], added to the backbone's
     context: Tensor  # f32[B,n,joint]: photo tokens, or the stored empty prompt
@@ -61,7 +62,7 @@ class MiMDiT(ModelMixin, ConfigMixin):  # pyright: ignore[reportIncompatibleMeth
         positions: bool = False,
         prompt_tokens: int = 0,
         shift: float = 3.0,
-        prediction: str = "clean",
+        prediction: str = "residual",
         branch_channels: int = 96,
         branch_blocks: int = 3,
         expert_channels: int = 64,
@@ -91,6 +92,9 @@ class MiMDiT(ModelMixin, ConfigMixin):  # pyright: ignore[reportIncompatibleMeth
         )
         if not shape.positions:
             self.backbone.pos_embed.pos_embed.zero_()  # pyright: ignore[reportOptionalMemberAccess,reportAttributeAccessIssue]
+        if shape.prediction == "residual":  # an untrained network gives the photo back
+            nn.init.zeros_(self.backbone.proj_out.weight)
+            nn.init.zeros_(self.backbone.proj_out.bias)
         self.branch = MiMBranch(shape)
         if shape.codec_channels is not None:
             self.codec = EdgeCodec(shape.codec_channels, shape.latent_channels)
@@ -108,14 +112,14 @@ class MiMDiT(ModelMixin, ConfigMixin):  # pyright: ignore[reportIncompatibleMeth
         degraded, skips = self.codec.encode(image)  # [B,Z,h,w]
         guidance = self.guide(degraded, photo)
         restored = self.sample(guidance, noise, steps)
-        return self.codec.decode(restored, image, skips).clamp(0, 1)
+        return self.codec.decode(restored, degraded, image, skips).clamp(0, 1)
 
     def guide(self, degraded: Tensor, photo: Tensor, forced: Tensor | None = None) -> Guidance:
         """Run the MiM branch once for all steps. `forced`: see `MiMBranch.forward`."""
         tokens = photo_tokens(photo)  # [B,64,384]
         layers, output, routings = self.branch(degraded, tokens, forced)
         context = self.prompt.expand(len(photo), -1, -1) if self.shape.prompt_tokens else tokens  # pyright: ignore
-        return Guidance(layers, output, context, routings)
+        return Guidance(degraded, layers, output, context, routings)
 
     def sample(self, guidance: Guidance, noise: Tensor | None = None, steps: int = 1) -> Tensor:
         """Euler steps from noise (σ = 1) to the restored latent (σ = 0), f32[B,Z,h,w]."""
@@ -140,7 +144,10 @@ class MiMDiT(ModelMixin, ConfigMixin):  # pyright: ignore[reportIncompatibleMeth
         x = net.proj_out(net.norm_out(x, time))  # [B,tokens,p·p·Z]
         x = x.reshape(b, h // p, w // p, p, p, z).permute(0, 5, 1, 3, 2, 4).reshape(b, z, h, w)
         x = x + guidance.output
-        return x if self.shape.prediction == "velocity" else (latent - x) / sigma[:, None, None, None]
+        if self.shape.prediction == "velocity":
+            return x
+        clean = guidance.degraded + x
+        return (latent - clean) / sigma[:, None, None, None]
 
     @classmethod
     def from_preset(cls, config: ModelConfig) -> "MiMDiT":

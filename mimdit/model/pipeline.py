@@ -54,7 +54,7 @@ class MiMDiTPipeline(DiffusionPipeline):
         latent, skips = self.model.codec.encode(padded)  # [B,Z,h,w]
         guidance = self.model.guide(latent, whole_photo(degraded))
         restored = self._sample(guidance, num_inference_steps, generator)
-        result = self.model.codec.decode(restored, padded, skips)[:, :, :height, :width].clamp(0, 1)
+        result = self.model.codec.decode(restored, latent, padded, skips)[:, :, :height, :width].clamp(0, 1)
         images = self.image_processor.postprocess(result, output_type, [False] * len(result))
         self.maybe_free_model_hooks()
         return ImagePipelineOutput(images=images)  # pyright: ignore[reportArgumentType]

@@ -50,7 +50,8 @@ class Objective(nn.Module):
         """f32[B,3,T,T] in 0..1: what the model makes of a batch at this stage."""
         if self.config.objective == "codec":
             latent, _ = self.model.codec.encode(batch.truth)
-            return self.model.codec.decode(latent, batch.image, self.model.codec.encode(batch.image)[1]).clamp(0, 1)
+            degraded, skips = self.model.codec.encode(batch.image)
+            return self.model.codec.decode(latent, degraded, batch.image, skips).clamp(0, 1)
         return self.model(batch.image, batch.photo, steps=self.steps)
 
     @property
@@ -60,10 +61,10 @@ class Objective(nn.Module):
 
     def _codec(self, batch: Batch, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         latent, _ = self.model.codec.encode(batch.truth)
-        _, skips = self.model.codec.encode(batch.image)
+        degraded, skips = self.model.codec.encode(batch.image)
         sigma = CODEC_NOISE * torch.rand(len(latent), 1, 1, 1, generator=generator).to(latent)
         latent = (1 - sigma) * latent + sigma * _noise_like(latent, generator)
-        return {"loss": pixel_loss(self.model.codec.decode(latent, batch.image, skips), batch.truth)}
+        return {"loss": pixel_loss(self.model.codec.decode(latent, degraded, batch.image, skips), batch.truth)}
 
     def _flow(self, batch: Batch, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         with torch.no_grad():
@@ -77,7 +78,7 @@ class Objective(nn.Module):
         level = sigma[:, None, None, None]
         velocity = self.model.velocity((1 - level) * clean + level * noise, sigma, guidance)
         error = (velocity - (noise - clean)).float()
-        if self.model.shape.prediction == "clean":
+        if self.model.shape.prediction == "residual":
             error = error * level  # the error of the clean latent: near σ = 0 the velocity's would drown all else
         flow = error.square().mean()
         return self._with_routing({"flow": flow}, guidance.routings, batch, step)
@@ -88,7 +89,7 @@ class Objective(nn.Module):
         # Any noise, not only the constant of deployed graphs: the student learns to leave none of it in the photo.
         noise = _noise_like(degraded, generator)
         latent = self.model.sample(guidance, noise, self.config.sampling_steps)
-        losses = {"pixel": pixel_loss(self.model.codec.decode(latent, batch.image, skips), batch.truth)}
+        losses = {"pixel": pixel_loss(self.model.codec.decode(latent, degraded, batch.image, skips), batch.truth)}
         reference = self._reference[0]
         if reference is not None and reference.device != batch.image.device:
             reference.to(batch.image.device)  # pyright: ignore[reportArgumentType]
