@@ -1,0 +1,86 @@
+"""The embedded default bundle: whole, small enough, better than its input, and even over a large photo."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import mimdit
+from mimdit import degrade
+from mimdit.bundle import Bundle, open_bundle
+from mimdit.cli.demo import EXAMPLES
+from mimdit.runtimes import open_runtime
+from mimdit.runtimes.tiler import restore_strips, whole_photo_view
+from mimdit.runtimes.view import block_mean
+from mimdit.targets import VARIANTS, Variant
+
+WINDOW = 64  # px: side of the places whose mean brightness is compared
+LIMIT = 2 / 255
+
+
+@pytest.fixture(scope="module")
+def default() -> Bundle:
+    return open_bundle()
+
+
+def test_it_has_every_variant_a_dispatcher_and_figures(default: Bundle) -> None:
+    assert default.variants == VARIANTS
+    assert default.manifest.dispatcher is not None
+    assert {row.variant for row in default.manifest.accuracy} >= {"denoise", "dehaze", "lowlight", "derain"}
+    assert all(entry.steps == 1 for entry in default.manifest.models)
+
+
+def test_it_fits_in_the_wheel(default: Bundle) -> None:
+    assert sum(file.bytes for file in default.manifest.files) <= 24e6
+
+
+def test_variants_stay_within_their_budget(default: Bundle) -> None:
+    for entry in default.manifest.models:
+        assert entry.parameters <= 3e6, entry.variant
+        assert entry.gmac <= 4, entry.variant
+
+
+def test_recorded_figures_are_above_the_input(default: Bundle) -> None:
+    for row in default.manifest.accuracy:
+        assert row.psnr > row.input_psnr, row
+
+
+def test_the_demo_improves_every_example(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mimdit", "demo", "--out", str(tmp_path), "--json"]
+    rows = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["photos"]
+    assert len(rows) == len(json.loads((EXAMPLES / "examples.json").read_text()))
+    for row in rows:
+        assert row["psnr"] > row["input_psnr"], row["name"]
+    assert (tmp_path / "mimdit-demo.html").stat().st_size > 100_000
+
+
+def test_the_same_photo_gives_the_same_bytes(default: Bundle) -> None:
+    photo = np.asarray(Image.open(EXAMPLES / "juniper-denoise.png"))
+    first, second = (mimdit.restore(photo, default, variant="denoise", threads=2) for _ in range(2))
+    assert np.array_equal(first, second)
+
+
+@pytest.mark.parametrize(("variant", "name"), [("dehaze", "lake"), ("lowlight", "juniper")])
+def test_four_megapixels_are_even(default: Bundle, variant: Variant, name: str) -> None:
+    """Local means keep to the whole-photo view within two levels; without the view they do not."""
+    truth = Image.open(EXAMPLES / f"{name}.png").resize((2464, 1632), Image.Resampling.BICUBIC)
+    clean = np.asarray(truth, np.float32) / 255
+    rng = np.random.default_rng(0)
+    photo = degrade.degrade(clean, "haze" if variant == "dehaze" else "lowlight", rng).image
+    runtime, overlap = open_runtime(default, variant), default.manifest.tile_overlap
+    view = whole_photo_view(photo, runtime, overlap)
+    side = WINDOW // view.reduction
+
+    def unevenness(*, align: bool) -> float:
+        restored = np.concatenate(list(restore_strips(photo, runtime, overlap, align=align)))
+        rows, columns = (size // WINDOW for size in restored.shape[:2])
+        tiles = block_mean(restored[: rows * WINDOW, : columns * WINDOW], WINDOW)
+        whole = block_mean(view.pixels[: rows * side, : columns * side], side)
+        return float(np.abs(tiles - whole).max())
+
+    assert unevenness(align=True) <= LIMIT
+    assert unevenness(align=False) > LIMIT
