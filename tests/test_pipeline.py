@@ -12,7 +12,7 @@ from mimdit.model.pipeline import MiMDiTPipeline, whole_photo
 from mimdit.model.sampler import make_scheduler
 
 
-def pipeline(model: MiMDiT, shift: float = 1.0) -> MiMDiTPipeline:
+def pipeline(model: MiMDiT, shift: float = 3.0) -> MiMDiTPipeline:
     made = MiMDiTPipeline(model, make_scheduler(shift))
     made.set_progress_bar_config(disable=True)
     return made
