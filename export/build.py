@@ -54,7 +54,7 @@ def build(
         folder = Path(scratch)
         tell(f"converting {len(graphs)} graphs to {converter.target} {precision}")
         converter.convert(graphs, precision, folder, identity)
-        models = tuple(_checked(graph, converter, folder, tell) for graph in graphs)
+        models = tuple(_checked(graph, converter, precision, folder, tell) for graph in graphs)
         dispatcher = add_dispatcher(folder) if add_dispatcher else None
         manifest = Manifest(
             id=identity,
@@ -74,13 +74,15 @@ def build(
         )
 
 
-def _checked(graph: DeployableGraph, converter: Converter, folder: Path, tell: Callable[[str], object]) -> ModelEntry:
+def _checked(
+    graph: DeployableGraph, converter: Converter, precision: Precision, folder: Path, tell: Callable[[str], object]
+) -> ModelEntry:
     """Count the experts in one graph's file, run it against the graph, and describe it."""
     file = f"{graph.name}{converter.suffix}"
     if fault := plan_difference(graph.plan, converter.tensor_names(folder / file)):
         raise CheckFailedError(f"{file} does not follow its routing plan: {fault}")
     runtime = find_runtime(converter.target).open(folder / file, graph.tile, None)
-    parity = check_parity(graph, runtime, converter.tolerance)
+    parity = check_parity(graph, runtime, converter.tolerance[precision])
     tell(f"{file}: {graph.plan.experts} sub-experts as planned, max error {parity.max_error:.1e}")
     parameters, gmac = graph.cost()
     return ModelEntry(

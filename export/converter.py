@@ -1,7 +1,7 @@
 """What a target declares: a `Converter`. `export/` and `quantize/` both fill it, the CLI picks by precision."""
 
 import importlib.util
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,7 +34,7 @@ class Converter:
     precisions: tuple[Precision, ...]
     requires: tuple[str, ...]  # import names, looked for with find_spec, never imported to list
     suffix: str  # of the file or folder that holds one graph, which is called graph.name + suffix
-    tolerance: float  # largest absolute error, on 0..1, that fp32 parity allows
+    tolerance: Mapping[Precision, float]  # largest absolute error, on 0..1, that parity allows
     convert: Convert
     tensor_names: Callable[[Path], Iterable[str]]  # of the tensors in a written file, to count experts by
     known_failures: tuple[KnownFailure, ...] = ()

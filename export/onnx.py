@@ -60,7 +60,7 @@ CONVERTER = Converter(
     precisions=("fp32",),
     requires=("torch", "onnx", "onnxscript"),
     suffix=".onnx",
-    tolerance=1e-4,
+    tolerance={"fp32": 1e-4},
     convert=_convert,
     tensor_names=_tensor_names,
 )

@@ -11,10 +11,12 @@ from torch import Tensor, nn
 
 from mimdit.model.mimdit import MiMDiT, parameter_groups
 from mimdit.model.moe import Routing, balance_loss
+from mimdit.targets import DISPATCHER_CLASSES
 from mimdit.train.config import TrainConfig
 from mimdit.train.data import Batch, forced_experts
 
 CODEC_NOISE = 0.8  # highest noise level on the latent that the codec learns to decode beside
+PRIOR_WEIGHT = 0.1  # of the routers' cross-entropy; fading it out left routers that sent haze to other experts
 
 
 class Objective(nn.Module):
@@ -29,7 +31,7 @@ class Objective(nn.Module):
         """What the optimizer moves; everything else is frozen."""
         groups = parameter_groups(self.model)
         if self.config.variant is not None:
-            names = ["experts", "gates"]
+            names = ["experts", "gates", "codec"]
         else:
             names = {"codec": ["codec", "gates"], "flow": ["backbone", "branch", "experts"]}.get(
                 self.config.objective, list(groups)
@@ -105,7 +107,12 @@ class Objective(nn.Module):
     def _forced(self, batch: Batch, step: int) -> Tensor | None:
         if step >= self.config.forced_steps or self.config.variant is not None:
             return None
-        return forced_experts(batch.families, self.model.shape.branch_blocks).to(batch.image.device)
+        # Clean photos and mixtures pass through a family drawn at random: every plan must know them.
+        generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + step)
+        families = batch.families.cpu()
+        led = torch.randint(len(DISPATCHER_CLASSES), families.shape, generator=generator)
+        led = torch.where(families < 0, led, families)
+        return forced_experts(led, self.model.shape.branch_blocks).to(batch.image.device)
 
     def _with_routing(
         self, losses: dict[str, Tensor], routings: list[Routing], batch: Batch, step: int
@@ -114,8 +121,7 @@ class Objective(nn.Module):
             losses["balance"] = self.config.balance_weight * balance_loss(routings)
             if step < self.config.taught_steps:
                 prior = forced_experts(batch.families, len(routings)).to(batch.image.device)
-                fading = 1 - step / self.config.taught_steps
-                losses["prior"] = 0.1 * fading * prior_loss(routings, prior)
+                losses["prior"] = PRIOR_WEIGHT * prior_loss(routings, prior)
         losses["loss"] = torch.stack(list(losses.values())).sum()
         return losses
 
