@@ -5,10 +5,10 @@ contains it, nesting is bounded, and a file that protobuf readers could take in 
 tensor stored twice or in pieces, old-style groups) is refused. Field numbers are those of onnx.proto.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from mimdit.errors import BundleError
+from mimdit.wire import fields, varint
 
 __all__ = ["FLOAT_TYPES", "OnnxFile", "Tensor", "parse"]
 
@@ -81,7 +81,7 @@ def parse(data: bytes) -> OnnxFile:
                 raise BundleError(f"expected at most {_MAX_DEPTH} nested messages, found more")
             graphs += kind == _GRAPH
             children, once, seen = _CHILDREN[kind], _ONCE.get(kind, ()), set()
-            for number, wire, first, last in _fields(data, start, end):
+            for number, wire, first, last in fields(data, start, end):
                 child = children.get(number)
                 if child is not None:
                     if wire != 2:
@@ -107,51 +107,6 @@ def parse(data: bytes) -> OnnxFile:
     return found
 
 
-def _fields(data: bytes, position: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-    """The fields of the message in data[position:end]: (number, 0, value, 0) or (number, wire type, start, end)."""
-    while position < end:
-        tag = data[position]
-        position += 1
-        if tag > 127:  # not one byte, as nearly all are: the call would cost more than the reading
-            tag, position = _varint(data, position - 1)
-        number, wire = tag >> 3, tag & 7
-        start, value = position, 0
-        if wire == 2:
-            size = data[position]
-            start += 1
-            if size > 127:
-                size, start = _varint(data, position)
-            position = start + size
-        elif wire == 0:
-            value, position = _varint(data, position)
-        elif wire == 5:
-            position += 4
-        elif wire == 1:
-            position += 8
-        else:
-            raise BundleError(f"expected an ONNX file, found wire type {wire} in field {number}")
-        if position > end or not number:
-            raise BundleError("expected each part of an ONNX file to lie inside its whole, found one that does not")
-        if wire == 0:
-            yield number, 0, value, 0
-        else:
-            yield number, wire, start, position
-
-
-def _varint(data: bytes, position: int) -> tuple[int, int]:
-    """An unsigned number of at most 64 bits, and where it ends."""
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = data[position]
-        position += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            if value >= 1 << 64:
-                break
-            return value, position
-    raise BundleError("expected numbers of at most 64 bits, found a longer one")
-
-
 def _first_time(number: int, seen: set[int]) -> None:
     if number in seen:
         raise BundleError(f"expected field {number} once, found it twice: readers would disagree on which counts")
@@ -161,7 +116,7 @@ def _first_time(number: int, seen: set[int]) -> None:
 def _add_pair(pairs: dict[str, str], data: bytes, start: int, end: int) -> None:
     """Add a StringStringEntryProto; a key that comes twice is refused."""
     pair, seen = {1: "", 2: ""}, set()
-    for number, wire, first, last in _fields(data, start, end):
+    for number, wire, first, last in fields(data, start, end):
         if number in pair and wire == 2:
             _first_time(number, seen)
             try:
@@ -181,7 +136,7 @@ def _tensor(data: bytes, start: int, end: int) -> Tensor:
     external: dict[str, str] = {}
     stored: list[tuple[int, int, int]] = []  # (field number, start, end)
     seen: set[int] = set()
-    for number, wire, first, last in _fields(data, start, end):
+    for number, wire, first, last in fields(data, start, end):
         if wire not in _TENSOR_WIRES.get(number, (wire,)):
             raise BundleError(f"tensor {name!r:.60}: expected packed elements, found field {number} as type {wire}")
         if number == 1:
@@ -222,7 +177,7 @@ def _dimensions(data: bytes, wire: int, first: int, last: int) -> list[int]:
     """One dimension (wire type 0), or a packed list of them."""
     sizes = [first] if wire == 0 else []
     while wire == 2 and first < last and len(sizes) <= _MAX_RANK:
-        size, first = _varint(data, first)
+        size, first = varint(data, first)
         sizes.append(size)
         if first > last:
             raise BundleError("expected each number to lie inside its list, found one that does not")
