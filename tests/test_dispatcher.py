@@ -20,7 +20,14 @@ from mimdit.model.dispatcher import (
 )
 from mimdit.targets import DEGRADATIONS, DISPATCHER_CLASSES
 from mimdit.train.data import PhotoScales
-from mimdit.train.dispatcher import DispatcherRun, choose_threshold, dispatcher_loss, train_dispatcher
+from mimdit.train.dispatcher import (
+    THRESHOLD,
+    DispatcherRun,
+    calibrate,
+    choose_thresholds,
+    dispatcher_loss,
+    train_dispatcher,
+)
 from mimdit.train.dispatcher_examples import EITHER, draw_example
 from mimdit.views import CROP, CROPS, dispatcher_inputs
 
@@ -89,10 +96,22 @@ def test_a_faint_degradation_may_be_called_clean() -> None:
     assert torch.equal(yes, no)
 
 
-def test_threshold_flags_no_more_than_allowed() -> None:
-    scores = np.random.default_rng(0).random((200, 6), np.float32)
-    threshold = choose_threshold(scores, 0.02)
-    assert (scores >= threshold).any(axis=1).sum() == 4
+def test_thresholds_flag_no_more_than_allowed_and_differ_by_class() -> None:
+    scores = np.random.default_rng(0).random((600, 6), np.float32)
+    scores[:, 2] *= 0.1
+    thresholds = choose_thresholds(scores, 0.02)
+    assert (scores >= thresholds).sum(axis=0).tolist() == [2] * 6  # 0.02 / 6 of 600
+    assert thresholds[2] < 0.1
+
+
+def test_calibrated_scores_share_one_threshold() -> None:
+    model, thresholds = Dispatcher().eval(), np.linspace(0.3, 0.9, 6)
+    photo, crops = example_inputs()
+    before = model(photo, crops).detach().numpy()
+    calibrate(model, thresholds)
+    after = model(photo, crops).detach().numpy()
+    assert np.array_equal(before >= thresholds, after >= THRESHOLD)
+    assert np.all(np.sign(after - before) == np.sign(THRESHOLD - thresholds))
 
 
 def test_a_run_that_stopped_ends_like_one_that_did_not(

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mimdit.config import PHOTO_PATCH, ModelConfig
-from mimdit.model.moe import MiMBlock, Routing, StaticMiMBlock
+from mimdit.model.moe import MiMBlock, Routing, RoutingView, StaticMiMBlock
 
 LOG_SLOPE = 64.0  # steepness of the log form at black
 
@@ -36,6 +36,8 @@ class MiMBranch(nn.Module):
         c = config.branch_channels
         self.photo = nn.Linear(2 * 3 * PHOTO_PATCH**2, c)
         self.stem = nn.Conv2d(config.latent_channels, c, 3, padding=1)
+        if config.plan is None:
+            self.routing_view = RoutingView(config.latent_channels, c)
         self.blocks = nn.ModuleList(
             [
                 StaticMiMBlock(c, config.expert_channels, config.plan.blocks[i], shifted=bool(i % 2))
@@ -59,13 +61,14 @@ class MiMBranch(nn.Module):
         """`forced` i64[B,blocks,4]: sub-experts to use whatever the router says; negative leaves the choice free."""
         photo = F.relu(self.photo(tokens)).mean(1)  # [B,C]
         x = self.stem(latent) + photo[:, :, None, None]  # [B,C,h,w]
+        view = self.routing_view(latent, photo) if hasattr(self, "routing_view") else None
         outputs: list[Tensor] = []
         routings: list[Routing] = []
         for i, block in enumerate(self.blocks):
             if isinstance(block, StaticMiMBlock):
                 x = block(x)
             else:
-                x, routing = block(x, photo, None if forced is None else forced[:, i])
+                x, routing = block(x, view, None if forced is None else forced[:, i])
                 routings.append(routing)
             outputs.append(x)
         guides = [

@@ -30,8 +30,25 @@ class ChannelNorm(nn.LayerNorm):
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
+class RoutingView(nn.Module):
+    """What all routers of a branch decide from: the degraded latent before any expert touched it, and the photo.
+
+    Not the block's own input: while experts are prescribed, that tells later routers which ones were, so they learn to
+    read the prescription instead of the photo, and are lost without it. Costs nothing on a device: it is not frozen.
+    """
+
+    def __init__(self, latent: int, channels: int):
+        super().__init__()
+        self.fine = nn.Conv2d(latent, channels, 3, padding=1)
+        self.coarse = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
+
+    def forward(self, latent: Tensor, photo: Tensor) -> Tensor:  # [B,Z,h,w], [B,C]
+        x = F.relu(self.coarse(F.relu(self.fine(latent))))  # [B,C,h/2,w/2]
+        return torch.cat([x.mean((2, 3)), x.amax((2, 3)), photo], 1)  # [B,3C]
+
+
 class Router(nn.Module):
-    """Tile and photo → weights of the groups and of the sub-experts in each."""
+    """The routing view f32[B,3C] → weights of the groups and of the sub-experts in each."""
 
     def __init__(self, channels: int, experts: int):
         super().__init__()
@@ -39,11 +56,8 @@ class Router(nn.Module):
         self.hidden = nn.Linear(3 * channels, channels)
         self.score = nn.Linear(channels, len(GROUPS) * (1 + experts))
 
-    def forward(self, x: Tensor, photo: Tensor) -> tuple[Tensor, Tensor]:  # [B,C,h,w], [B,C]
-        pooled = torch.cat([x.mean((2, 3)), x.abs().mean((2, 3)), photo], 1)  # [B,3C]
-        inter, intra = (
-            self.score(F.relu(self.hidden(pooled))).float().split([len(GROUPS), len(GROUPS) * self.experts], 1)
-        )
+    def forward(self, view: Tensor) -> tuple[Tensor, Tensor]:  # [B,3C]
+        inter, intra = self.score(F.relu(self.hidden(view))).float().split([len(GROUPS), len(GROUPS) * self.experts], 1)
         return inter.softmax(1), intra.unflatten(1, (len(GROUPS), self.experts)).softmax(2)
 
 
@@ -62,10 +76,10 @@ class MiMBlock(nn.Module):
             }
         )
 
-    def forward(self, x: Tensor, photo: Tensor, forced: Tensor | None = None) -> tuple[Tensor, Routing]:
+    def forward(self, x: Tensor, view: Tensor, forced: Tensor | None = None) -> tuple[Tensor, Routing]:
         """`forced` i64[B,4] overrides the best sub-expert of a group where it is not negative (router warm-up)."""
         normed = self.norm(x)
-        inter, intra = self.router(normed, photo)
+        inter, intra = self.router(view)
         ranking = intra if forced is None else intra + 2 * _one_hot(forced, intra)  # forced beats any probability
         chosen = ranking.topk(self.top_k, 2).indices  # [B,4,k]
         for g, group in enumerate(GROUPS):

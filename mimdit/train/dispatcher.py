@@ -13,12 +13,15 @@ from torch import Tensor
 
 from mimdit.errors import CheckpointError
 from mimdit.model.dispatcher import Dispatcher, DispatcherConfig, save_dispatcher
+from mimdit.targets import DISPATCHER_CLASSES
 from mimdit.train.data import PhotoScales
 from mimdit.train.dispatcher_examples import EITHER, INGREDIENTS, Shards
 from mimdit.train.loop import Log
 from mimdit.train.state import ema_update, load_state, save_state
 
 VALIDATION_PHOTOS = 8
+THRESHOLD = 0.5  # of every score, once calibrated
+SENSIBLE = (0.2, 0.98)  # own thresholds beyond are a matter of too few photos
 _WAY = "fp32 eager"  # a network this small gains nothing from bf16 or the compiler
 
 
@@ -27,7 +30,7 @@ class DispatcherRun(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    steps: int = Field(default=900, gt=0)
+    steps: int = Field(default=1500, gt=0)
     batch: int = Field(default=32, gt=0)
     examples: int = Field(default=5120, gt=0, description="made once, and gone through again and again")
     checks: int = Field(default=1536, gt=0, description="examples of photos kept out of training, for the threshold")
@@ -96,24 +99,39 @@ def dispatcher_loss(logits: Tensor, wanted: Tensor) -> Tensor:
     return (losses * decided).sum() / decided.sum().clamp(min=1)
 
 
-def choose_threshold(scores: np.ndarray, flagged: float) -> float:
-    """f32[N,6] scores of clean photos → the smallest threshold that flags at most the share `flagged` of them."""
-    highest = np.sort(scores.max(axis=1))[::-1]
-    allowed = int(flagged * len(highest))
-    return float(np.nextafter(highest[allowed], np.float32(2))) if allowed < len(highest) else 0.0
+def choose_thresholds(scores: np.ndarray, flagged: float) -> np.ndarray:
+    """f32[N,C] scores of clean photos → f64[C]: per class the smallest that flags at most `flagged`/C of them.
+
+    One threshold for all classes is as high as the hardest needs: mist in clean photos took haze and darkness with it.
+    """
+    count, classes = scores.shape
+    highest = np.sort(scores, axis=0)[::-1]
+    return np.nextafter(highest[int(flagged * count / classes)], np.float32(2)).astype(np.float64)
+
+
+@torch.no_grad()
+def calibrate(model: Dispatcher, thresholds: np.ndarray) -> None:
+    """Shift every score, in place, so that what was its own threshold becomes THRESHOLD, the same for all."""
+    odds = np.log(thresholds / (1 - thresholds)) - math.log(THRESHOLD / (1 - THRESHOLD))
+    model.score.bias -= torch.from_numpy(odds).to(model.score.bias)
 
 
 def _judge(run: DispatcherRun, model: Dispatcher, checks: Shards, log: Log) -> DispatcherConfig:
-    """Choose the threshold on the validation examples; log the share of each kind that is said to be what it is."""
+    """Calibrate on the validation examples; log the share of each kind that is said to be what it is."""
     scores, wanted, kinds = _scores(model, checks, run.batch)
+    thresholds = choose_thresholds(scores[kinds == INGREDIENTS.index("clean")], run.clean_flagged)
+    calibrate(model, np.clip(thresholds, *SENSIBLE))
+    scores, _, _ = _scores(model, checks, run.batch)
     clean = scores[kinds == INGREDIENTS.index("clean")]
-    threshold = choose_threshold(clean, run.clean_flagged)
-    said = scores >= threshold
+    said = scores >= THRESHOLD
     right = ((said == (wanted == 1)) | (wanted == EITHER)).all(axis=1)
     shares = {kind: float(right[kinds == i].mean()) for i, kind in enumerate(INGREDIENTS) if (kinds == i).any()}
-    log.write(run.steps, threshold=threshold, **{f"right_{kind}": round(share, 3) for kind, share in shares.items()})
+    log.write(
+        run.steps, **{f"threshold_{name}": float(t) for name, t in zip(DISPATCHER_CLASSES, thresholds, strict=True)}
+    )
+    log.write(run.steps, **{f"right_{kind}": round(share, 3) for kind, share in shares.items()})
     return DispatcherConfig(
-        threshold=threshold, steps=run.steps, clean_flagged=float((clean >= threshold).any(axis=1).mean())
+        threshold=THRESHOLD, steps=run.steps, clean_flagged=float((clean >= THRESHOLD).any(axis=1).mean())
     )
 
 

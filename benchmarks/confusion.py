@@ -1,0 +1,64 @@
+"""The dispatcher's confusion matrix: what is wrong with a photo × which variant `--variant auto` would use.
+
+    python -m mimdit.benchmarks.confusion DATA [BUNDLE]
+
+DATA is a folder with a MANIFEST.tsv, as for `mimdit evaluate`. Prints Markdown on stdout.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mimdit.benchmarks.datasets import Group, manifest_groups
+from mimdit.bundle import open_bundle
+from mimdit.runtimes.dispatch import Dispatcher
+from mimdit.targets import VARIANTS
+
+NONE = "none"  # leave the photo alone
+_ANSWERS = (*VARIANTS, NONE)
+
+
+@dataclass(frozen=True)
+class ConfusionRow:
+    """How often photos of one group got each answer; `wanted` is the variant that belongs to them, or "none"."""
+
+    group: str
+    wanted: str
+    answers: Counter[str]
+
+    @property
+    def right(self) -> float:
+        """Share of photos that got the variant that belongs to them, 0..1."""
+        return self.answers[self.wanted] / max(1, self.answers.total())
+
+
+def confusion(dispatcher: Dispatcher, groups: Iterable[Group]) -> list[ConfusionRow]:
+    """One row a group, in their order. Raises PhotoError for a photo that cannot be read."""
+    rows = []
+    for group in groups:
+        answers = Counter(dispatcher.choose(case.load().input) or NONE for case in group.cases)
+        rows.append(ConfusionRow(f"{group.degradation} ({group.dataset})", group.variant or NONE, answers))
+    return rows
+
+
+def markdown(rows: Iterable[ConfusionRow]) -> str:
+    """A table with a line a group: counts, the wanted answer's in bold, and the share that is right."""
+    lines = [
+        "| photos | " + " | ".join(_ANSWERS) + " | right |",
+        "| --- |" + " ---: |" * (len(_ANSWERS) + 1),
+    ]
+    for row in rows:
+        counts = [f"**{row.answers[a]}**" if a == row.wanted else str(row.answers[a] or "") for a in _ANSWERS]
+        lines.append(f"| {row.group} | " + " | ".join(counts) + f" | {row.right:.0%} |")
+    return "\n".join(lines) + "\n"
+
+
+def main(data: Path, bundle: Path | None) -> None:
+    dispatcher = Dispatcher(open_bundle(bundle))
+    sys.stdout.write(markdown(confusion(dispatcher, manifest_groups(data))))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None)
