@@ -81,7 +81,7 @@ class SwinAttention(nn.Module):
         self.register_buffer("offset", offset[0] * (2 * window - 1) + offset[1], persistent=False)  # [n,n]
 
     def forward(self, x: Tensor) -> Tensor:  # [B,C,h,w]
-        b, c, h, w = x.shape
+        b, _, h, w = x.shape
         n, rows, columns = self.window, h // self.window, w // self.window
         if h % n or w % n:
             raise ValueError(f"the latent is {h}×{w}: both sides must be multiples of the Swin window {n}")
