@@ -54,7 +54,7 @@ class DeployableGraph(nn.Module):
 
     def forward(self, image: Tensor, photo: Tensor) -> Tensor:
         degraded, skips = self.model.codec.encode(image)  # [1,Z,T/8,T/8]
-        guidance = self.model.guide(degraded, photo)
+        guidance = self.model.guide(image, degraded, photo)
         latent: Tensor = self.noise  # pyright: ignore[reportAssignmentType]
         for step, (sigma, following) in enumerate(itertools.pairwise(self.sigmas)):
             self._clock.step = step

@@ -52,7 +52,7 @@ def velocities(model: MiMDiT) -> tuple[Tensor, Tensor]:
     sigma = torch.tensor([0.9, 0.3])
     with torch.no_grad():
         latent = torch.randn_like(model.codec.encode(image)[0])
-        guided = model.velocity(latent, sigma, model.guide(model.codec.encode(image)[0], photo))
+        guided = model.velocity(latent, sigma, model.guide(image, model.codec.encode(image)[0], photo))
         plain = model.backbone(
             hidden_states=latent,
             timestep=sigma * 1000,
@@ -81,7 +81,7 @@ def test_trained_branch_guides_the_backbone(lively: MiMDiT):
 
 def test_every_layer_is_guided(lively: MiMDiT):
     image, photo = tile_and_photo()
-    guidance = lively.guide(lively.codec.encode(image)[0], photo)
+    guidance = lively.guide(image, lively.codec.encode(image)[0], photo)
     assert len(guidance.layers) == lively.shape.num_layers
     assert all(layer.shape == (2, 16, lively.shape.inner_dim) and layer.any() for layer in guidance.layers)
 
@@ -133,7 +133,7 @@ def test_damaged_models_are_refused_in_one_line(damage: str, nano: MiMDiT, tmp_p
 def test_only_chosen_experts_receive_gradient(lively: MiMDiT):
     image, photo = tile_and_photo(batch=1)
     lively.zero_grad()
-    guidance = lively.guide(lively.codec.encode(image)[0], photo)
+    guidance = lively.guide(image, lively.codec.encode(image)[0], photo)
     (guidance.output.square().sum() + sum(layer.square().sum() for layer in guidance.layers)).backward()
     for number, routing in enumerate(guidance.routings):
         block = lively.branch.blocks[number]
@@ -154,8 +154,8 @@ def test_routers_see_the_photo_and_can_be_led(lively: MiMDiT):
     forced[2] = -1  # free
     with torch.no_grad():
         latent = lively.codec.encode(image)[0]
-        free, led = lively.guide(latent, photo).routings, lively.guide(latent, photo, forced).routings
-        elsewhere = lively.guide(latent, photo.flip(0)).routings
+        free, led = lively.guide(image, latent, photo).routings, lively.guide(image, latent, photo, forced).routings
+        elsewhere = lively.guide(image, latent, photo.flip(0)).routings
     for number, (own, told) in enumerate(zip(free, led, strict=True)):
         assert torch.equal(told.chosen[:2, :, 0], forced[:2, number])
         assert torch.equal(told.chosen[2], own.chosen[2]) or number > 0  # later blocks: same rule, same input
@@ -166,7 +166,7 @@ def test_routers_see_the_photo_and_can_be_led(lively: MiMDiT):
 
 def test_balance_loss_prefers_even_routing(lively: MiMDiT):
     image, photo = tile_and_photo()
-    routing = lively.guide(lively.codec.encode(image)[0], photo).routings[0]
+    routing = lively.guide(image, lively.codec.encode(image)[0], photo).routings[0]
     routing.intra = torch.full_like(routing.intra, 1 / 3)
     even = balance_loss([routing])
     routing.intra = torch.tensor([0.9, 0.05, 0.05]).expand_as(routing.intra)

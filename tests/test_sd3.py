@@ -126,7 +126,7 @@ def test_checkpoint_loads_with_its_vae_prompt_and_shift(checkpoint: Path, model:
         latent = model.codec.encode(image)[0]
         expected = (vae.encode(image * 2 - 1).latent_dist.mean - 0.0609) * 1.5305  # pyright: ignore
         torch.testing.assert_close(latent, expected, atol=1e-6, rtol=1e-5)
-        guided = model.velocity(latent, sigma, model.guide(latent, torch.rand(2, 3, 64, 64)))
+        guided = model.velocity(latent, sigma, model.guide(image, latent, torch.rand(2, 3, 64, 64)))
         unguided = plain(
             hidden_states=latent,
             timestep=sigma * 1000,

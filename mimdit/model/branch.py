@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mimdit.config import PHOTO_PATCH, ModelConfig
-from mimdit.model.moe import MiMBlock, Routing, RoutingView, StaticMiMBlock
+from mimdit.model.moe import MiMBlock, Routing, StaticMiMBlock
+from mimdit.model.routing_view import RoutingView
 
 LOG_SLOPE = 64.0  # steepness of the log form at black
 
@@ -36,8 +37,9 @@ class MiMBranch(nn.Module):
         c = config.branch_channels
         self.photo = nn.Linear(2 * 3 * PHOTO_PATCH**2, c)
         self.stem = nn.Conv2d(config.latent_channels, c, 3, padding=1)
-        if config.plan is None:
-            self.routing_view = RoutingView(config.latent_channels, c)
+        self.frozen = config.plan is not None
+        if not self.frozen:
+            self.routing_view = RoutingView()
         self.blocks = nn.ModuleList(
             [
                 StaticMiMBlock(c, config.expert_channels, config.plan.blocks[i], shifted=bool(i % 2))
@@ -56,14 +58,17 @@ class MiMBranch(nn.Module):
         self.source = [i * config.branch_blocks // config.num_layers for i in range(config.num_layers)]
 
     def forward(
-        self, latent: Tensor, tokens: Tensor, forced: Tensor | None = None
+        self, image: Tensor, latent: Tensor, tokens: Tensor, forced: Tensor | None = None
     ) -> tuple[list[Tensor], Tensor, list[Routing]]:
-        """`forced` i64[B,blocks,4]: sub-experts to use whatever the router says; negative leaves the choice free."""
+        """Of the tile f32[B,3,T,T] only the routers see the pixels.
+
+        `forced` i64[B,blocks,4]: sub-experts to use whatever the router says; negative leaves the choice free.
+        """
         photo = F.relu(self.photo(tokens)).mean(1)  # [B,C]
         x = self.stem(latent) + photo[:, :, None, None]  # [B,C,h,w]
-        view = self.routing_view(latent, photo) if hasattr(self, "routing_view") else None
         outputs: list[Tensor] = []
         routings: list[Routing] = []
+        view = None if self.frozen else torch.cat([self.routing_view(image), photo], 1)  # [B,V]
         for i, block in enumerate(self.blocks):
             if isinstance(block, StaticMiMBlock):
                 x = block(x)

@@ -19,6 +19,7 @@ from mimdit.config import PHOTO_SIZE
 from mimdit.errors import CheckpointError
 from mimdit.files import write_folder
 from mimdit.model.branch import log_form
+from mimdit.model.routing_view import strided, summary, with_fine
 from mimdit.targets import DISPATCHER_CLASSES, Variant
 from mimdit.views import CROP, CROPS
 
@@ -27,7 +28,6 @@ CONFIG = "config.json"
 _CROP_WIDTHS = (16, 24, 40, 40)
 _VIEW_WIDTHS = (16, 24, 40)
 _HIDDEN = 64
-_FINE_GAIN = 8.0  # what the 3×3 mean leaves over is a tenth of the colours' size
 
 
 class DispatcherConfig(BaseModel):
@@ -48,8 +48,8 @@ class Dispatcher(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.crop_layers = _strided(9, _CROP_WIDTHS)
-        self.view_layers = _strided(7, _VIEW_WIDTHS)
+        self.crop_layers = strided(9, _CROP_WIDTHS)
+        self.view_layers = strided(7, _VIEW_WIDTHS)
         self.hidden = nn.Linear(3 * (_CROP_WIDTHS[-1] + _VIEW_WIDTHS[-1]), _HIDDEN)
         self.score = nn.Linear(_HIDDEN, len(DISPATCHER_CLASSES))
 
@@ -62,27 +62,12 @@ class Dispatcher(nn.Module):
 
     def logits(self, photo: Tensor, crops: Tensor) -> Tensor:
         """The scores before the sigmoid, f32[B,6], for the loss."""
-        fine = (crops - F.avg_pool2d(F.pad(crops, (1, 1, 1, 1), mode="replicate"), 3, stride=1)) * _FINE_GAIN
-        native = self.crop_layers(torch.cat([crops, fine, fine.abs()], 1))  # [B·16,C,4,4]
+        native = self.crop_layers(with_fine(crops))  # [B·16,C,4,4]
         native = native.unflatten(0, (-1, CROPS)).transpose(1, 2).flatten(2)  # [B,C,16·4·4]
         darkest = photo.amin(1, keepdim=True)  # haze lifts the darkest colour of every place
         whole = self.view_layers(torch.cat([photo, log_form(photo), darkest], 1)).flatten(2)  # [B,C,8·8]
-        features = torch.cat([_summary(native), _summary(whole)], 1)
+        features = torch.cat([summary(native), summary(whole)], 1)
         return self.score(F.relu(self.hidden(features)))
-
-
-def _strided(channels: int, widths: tuple[int, ...]) -> nn.Sequential:
-    """3×3 convolutions of stride 2: place k of the third sees the JPEG block k, always at the same phase."""
-    layers: list[nn.Module] = []
-    for width in widths:
-        layers += [nn.Conv2d(channels, width, 3, stride=2, padding=1), nn.LeakyReLU(0.1)]
-        channels = width
-    return nn.Sequential(*layers)
-
-
-def _summary(features: Tensor) -> Tensor:
-    """[B,C,N] → [B,3C]: mean, largest and smallest over the places."""
-    return torch.cat([features.mean(2), features.amax(2), features.amin(2)], 1)
 
 
 def example_inputs() -> tuple[Tensor, Tensor]:

@@ -110,14 +110,14 @@ class MiMDiT(ModelMixin, ConfigMixin):  # pyright: ignore[reportIncompatibleMeth
         `noise` f32[1 or B,Z,H/8,W/8] defaults to the constant seed noise; `steps` are Euler steps of the flow.
         """
         degraded, skips = self.codec.encode(image)  # [B,Z,h,w]
-        guidance = self.guide(degraded, photo)
+        guidance = self.guide(image, degraded, photo)
         restored = self.sample(guidance, noise, steps)
         return self.codec.decode(restored, degraded, image, skips).clamp(0, 1)
 
-    def guide(self, degraded: Tensor, photo: Tensor, forced: Tensor | None = None) -> Guidance:
-        """Run the MiM branch once for all steps. `forced`: see `MiMBranch.forward`."""
+    def guide(self, image: Tensor, degraded: Tensor, photo: Tensor, forced: Tensor | None = None) -> Guidance:
+        """Run the MiM branch once for all steps. Only routers see `image`. `forced`: see `MiMBranch.forward`."""
         tokens = photo_tokens(photo)  # [B,64,384]
-        layers, output, routings = self.branch(degraded, tokens, forced)
+        layers, output, routings = self.branch(image, degraded, tokens, forced)
         context = self.prompt.expand(len(photo), -1, -1) if self.shape.prompt_tokens else tokens  # pyright: ignore
         return Guidance(degraded, layers, output, context, routings)
 

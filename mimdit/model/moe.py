@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mimdit.model.experts import make_expert
+from mimdit.model.routing_view import FEATURES
 from mimdit.routing.plan import GROUPS, BlockPlan
 
 
@@ -30,33 +31,16 @@ class ChannelNorm(nn.LayerNorm):
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
-class RoutingView(nn.Module):
-    """What all routers of a branch decide from: the degraded latent before any expert touched it, and the photo.
-
-    Not the block's own input: while experts are prescribed, that tells later routers which ones were, so they learn to
-    read the prescription instead of the photo, and are lost without it. Costs nothing on a device: it is not frozen.
-    """
-
-    def __init__(self, latent: int, channels: int):
-        super().__init__()
-        self.fine = nn.Conv2d(latent, channels, 3, padding=1)
-        self.coarse = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
-
-    def forward(self, latent: Tensor, photo: Tensor) -> Tensor:  # [B,Z,h,w], [B,C]
-        x = F.relu(self.coarse(F.relu(self.fine(latent))))  # [B,C,h/2,w/2]
-        return torch.cat([x.mean((2, 3)), x.amax((2, 3)), photo], 1)  # [B,3C]
-
-
 class Router(nn.Module):
-    """The routing view f32[B,3C] → weights of the groups and of the sub-experts in each."""
+    """The routing view f32[B,V] → weights of the groups and of the sub-experts in each."""
 
-    def __init__(self, channels: int, experts: int):
+    def __init__(self, view: int, hidden: int, experts: int):
         super().__init__()
         self.experts = experts
-        self.hidden = nn.Linear(3 * channels, channels)
-        self.score = nn.Linear(channels, len(GROUPS) * (1 + experts))
+        self.hidden = nn.Linear(view, hidden)
+        self.score = nn.Linear(hidden, len(GROUPS) * (1 + experts))
 
-    def forward(self, view: Tensor) -> tuple[Tensor, Tensor]:  # [B,3C]
+    def forward(self, view: Tensor) -> tuple[Tensor, Tensor]:  # [B,V]
         inter, intra = self.score(F.relu(self.hidden(view))).float().split([len(GROUPS), len(GROUPS) * self.experts], 1)
         return inter.softmax(1), intra.unflatten(1, (len(GROUPS), self.experts)).softmax(2)
 
@@ -68,7 +52,7 @@ class MiMBlock(nn.Module):
         super().__init__()
         self.top_k = top_k
         self.norm = ChannelNorm(channels)
-        self.router = Router(channels, experts)
+        self.router = Router(channels + FEATURES, channels, experts)
         self.groups = nn.ModuleDict(
             {
                 group: nn.ModuleList([make_expert(group, i, channels, hidden, shifted) for i in range(experts)])

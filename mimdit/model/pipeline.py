@@ -52,7 +52,7 @@ class MiMDiTPipeline(DiffusionPipeline):
         height, width = degraded.shape[2:]
         padded = pad_to_tile(degraded)
         latent, skips = self.model.codec.encode(padded)  # [B,Z,h,w]
-        guidance = self.model.guide(latent, whole_photo(degraded))
+        guidance = self.model.guide(padded, latent, whole_photo(degraded))
         restored = self._sample(guidance, num_inference_steps, generator)
         result = self.model.codec.decode(restored, latent, padded, skips)[:, :, :height, :width].clamp(0, 1)
         images = self.image_processor.postprocess(result, output_type, [False] * len(result))

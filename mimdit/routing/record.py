@@ -34,7 +34,7 @@ def record_routing(model: MiMDiT, batches: Iterable[Batch]) -> RouterStatistics:
     inter, intra, chosen, kinds = [], [], [], []
     for batch in batches:
         degraded, _ = model.codec.encode(batch.image)
-        routings = model.guide(degraded, batch.photo).routings
+        routings = model.guide(batch.image, degraded, batch.photo).routings
         inter.append(torch.stack([r.inter for r in routings], 1))
         intra.append(torch.stack([r.intra for r in routings], 1))
         chosen.append(torch.stack([r.chosen for r in routings], 1))

@@ -126,10 +126,8 @@ def _judge(run: DispatcherRun, model: Dispatcher, checks: Shards, log: Log) -> D
     said = scores >= THRESHOLD
     right = ((said == (wanted == 1)) | (wanted == EITHER)).all(axis=1)
     shares = {kind: float(right[kinds == i].mean()) for i, kind in enumerate(INGREDIENTS) if (kinds == i).any()}
-    log.write(
-        run.steps, **{f"threshold_{name}": float(t) for name, t in zip(DISPATCHER_CLASSES, thresholds, strict=True)}
-    )
-    log.write(run.steps, **{f"right_{kind}": round(share, 3) for kind, share in shares.items()})
+    own = {f"threshold_{name}": round(float(t), 3) for name, t in zip(DISPATCHER_CLASSES, thresholds, strict=True)}
+    log.write(run.steps, **own, **{f"right_{kind}": round(share, 3) for kind, share in shares.items()})
     return DispatcherConfig(
         threshold=THRESHOLD, steps=run.steps, clean_flagged=float((clean >= THRESHOLD).any(axis=1).mean())
     )

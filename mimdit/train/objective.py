@@ -72,7 +72,7 @@ class Objective(nn.Module):
         with torch.no_grad():
             clean, _ = self.model.codec.encode(batch.truth)
             degraded, _ = self.model.codec.encode(batch.image)
-        guidance = self.model.guide(degraded, batch.photo, self._forced(batch, step))
+        guidance = self.model.guide(batch.image, degraded, batch.photo, self._forced(batch, step))
         sigma = torch.sigmoid(torch.randn(len(clean), generator=generator)).to(clean)  # logit-normal
         shift = self.model.shape.shift
         sigma = shift * sigma / (1 + (shift - 1) * sigma)
@@ -87,7 +87,7 @@ class Objective(nn.Module):
 
     def _distill(self, batch: Batch, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         degraded, skips = self.model.codec.encode(batch.image)
-        guidance = self.model.guide(degraded, batch.photo, self._forced(batch, step))
+        guidance = self.model.guide(batch.image, degraded, batch.photo, self._forced(batch, step))
         # Any noise, not only the constant of deployed graphs: the student learns to leave none of it in the photo.
         noise = _noise_like(degraded, generator)
         latent = self.model.sample(guidance, noise, self.config.sampling_steps)
@@ -99,7 +99,9 @@ class Objective(nn.Module):
         if reference is not None and fading > 0:
             with torch.no_grad():
                 seen, _ = reference.codec.encode(batch.image)
-                target = reference.sample(reference.guide(seen, batch.photo), noise, self.config.reference_steps)
+                target = reference.sample(
+                    reference.guide(batch.image, seen, batch.photo), noise, self.config.reference_steps
+                )
             weight = fading * self.config.trajectory_weight
             losses["trajectory"] = weight * F.smooth_l1_loss(latent.float(), target.float())
         return self._with_routing(losses, guidance.routings, batch, step)
