@@ -8,6 +8,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from mimdit.cpu import instruction_set
+
 __all__ = ["Device", "this_device", "versions"]
 
 
@@ -20,6 +22,7 @@ class Device(BaseModel):
     architecture: str
     processor: str | None
     cores: int
+    instruction_set: tuple[str, ...] = ()
 
 
 def this_device() -> Device:
@@ -29,6 +32,7 @@ def this_device() -> Device:
         architecture=platform.machine(),
         processor=_processor(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        instruction_set=instruction_set(),
     )
 
 
