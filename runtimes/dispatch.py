@@ -1,4 +1,4 @@
-"""The dispatcher: looks at the whole photo once and names the variant that it needs, or none."""
+"""The dispatcher: looks at the whole photo once and names the variants that it needs, one after the other, or none."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -15,15 +15,21 @@ if TYPE_CHECKING:
     from mimdit.bundle import Bundle
 
 
-def choose(scores: Mapping[Variant, float], threshold: float, variants: Sequence[Variant]) -> Variant | None:
-    """Scores 0..1 → the variant to use. All below the threshold: None, leave the photo alone. One above: that one.
+# What came last on the light's way into the file is undone first: file, sensor, lens, scene.
+ORDER: tuple[Variant, ...] = ("dejpeg", "denoise", "deblur", "derain", "dehaze", "lowlight")
 
-    Several above: `general`. Only `variants` are chosen from; without `general` the highest score decides.
+
+def choose(scores: Mapping[Variant, float], threshold: float, variants: Sequence[Variant]) -> tuple[Variant, ...]:
+    """Scores 0..1 → the variants to use, first to last. All below the threshold: none, leave the photo alone.
+
+    One above: that one. Two: both, in `ORDER`. More: `general`, which is frozen for company, or without it the two
+    highest. Only `variants` are chosen from.
     """
     above: list[Variant] = [name for name, score in scores.items() if score >= threshold and name in variants]
-    if len(above) > 1 and "general" in variants:
-        return "general"
-    return max(above, key=lambda name: scores[name], default=None)
+    if len(above) > 2 and "general" in variants:
+        return ("general",)
+    highest = sorted(above, key=lambda name: -scores[name])[:2]
+    return tuple(sorted(highest, key=ORDER.index))
 
 
 class Dispatcher:
@@ -50,6 +56,10 @@ class Dispatcher:
             )
         return {name: float(score) for name, score in zip(classes, scores[0], strict=True)}
 
-    def choose(self, photo: np.ndarray) -> Variant | None:
-        """The variant that the photo needs, or None: leave it alone."""
-        return choose(self.scores(photo), self._entry.threshold, self._variants)
+    def chain(self, scores: Mapping[Variant, float]) -> tuple[Variant, ...]:
+        """`choose` by the bundle's own threshold and variants."""
+        return choose(scores, self._entry.threshold, self._variants)
+
+    def choose(self, photo: np.ndarray) -> str | None:
+        """The variant that the photo needs, two joined by "+", or None: leave it alone."""
+        return "+".join(self.chain(self.scores(photo))) or None

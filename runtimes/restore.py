@@ -1,16 +1,18 @@
 """Bundle + photo → restored photo: the app developer's one call, and the object behind it for many photos."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from mimdit.errors import BundleError, PhotoError
-from mimdit.pixels import check_photo, from_unit
+from mimdit.pixels import check_photo, from_unit, to_unit
 from mimdit.runtimes import open_runtime
 from mimdit.runtimes.base import Runtime
 from mimdit.runtimes.dispatch import Dispatcher
-from mimdit.runtimes.tiler import Progress, restore_strips
+from mimdit.runtimes.tiler import Progress, Window, restore_strips, tile_count
 from mimdit.targets import Variant
 
 if TYPE_CHECKING:
@@ -21,54 +23,139 @@ VariantChoice = Variant | Literal["auto"]
 
 @dataclass(frozen=True)
 class Restored:
-    """pixels: shape and dtype of what went in. variant and runtime ("onnx/cpu") are None where nothing was changed."""
+    """A restored photo and how it came to be.
+
+    pixels: shape and dtype of what went in, or of its window · variants: one after the other, empty where nothing was
+    changed · scores: the dispatcher's, empty where it was not asked · runtime ("onnx/cpu") and tile (the last
+    variant's, in px): None where nothing was changed.
+    """
 
     pixels: np.ndarray
-    variant: Variant | None
-    runtime: str | None
+    variants: tuple[Variant, ...] = ()
+    scores: Mapping[Variant, float] | None = None
+    runtime: str | None = None
+    tile: int | None = None
+
+    @property
+    def variant(self) -> str | None:
+        """The variants in order, joined by "+", or None."""
+        return "+".join(self.variants) or None
 
 
 class Restorer:
-    """Restores photo after photo; each variant and the dispatcher are loaded once, when first needed."""
+    """Restores photo after photo, from several threads if need be; every model is loaded once, when first needed.
 
-    def __init__(self, bundle: "Bundle", *, threads: int | None = None):
+    tile: which of the bundle's tile sizes; None takes the one that computes least for a photo, see `best_tile`.
+    """
+
+    def __init__(self, bundle: "Bundle", *, threads: int | None = None, tile: int | None = None):
         self._bundle = bundle
         self._threads = threads
-        self._runtimes: dict[Variant, Runtime] = {}
+        self._tile = tile
+        self._runtimes: dict[tuple[Variant, int], Runtime] = {}
         self._dispatcher: Dispatcher | None = None
+        self._loading = Lock()
 
-    def restore(self, photo: np.ndarray, variant: VariantChoice = "auto", progress: Progress | None = None) -> Restored:
-        """photo: [H,W,3], uint8, uint16 or float32 in 0..1, sRGB-encoded. Raises PhotoError and BundleError."""
+    def restore(
+        self,
+        photo: np.ndarray,
+        variant: VariantChoice = "auto",
+        progress: Progress | None = None,
+        *,
+        strength: float = 1.0,
+        window: Window | None = None,
+        in_place: bool = False,
+    ) -> Restored:
+        """photo: [H,W,3], uint8, uint16 or float32 in 0..1, sRGB-encoded. Raises PhotoError and BundleError.
+
+        strength: the share of each variant's change that is applied, 0..1. window: only this part comes back, the same
+        pixels as in the whole. in_place: the photo's own memory receives the result, so that none is held twice.
+        progress counts anew for each variant of a chain.
+        """
         check_photo(photo)
         if photo.dtype == np.float32 and not (photo.min() >= 0 and photo.max() <= 1):
             raise PhotoError("a float32 photo lies in 0..1, without NaN: divide by its full scale")
-        chosen = self._choose(photo) if variant == "auto" else variant
-        if chosen is None:
-            return Restored(photo.copy(), None, None)
-        runtime = self._runtime(chosen)
-        overlap = self._bundle.manifest.tile_overlap
-        pixels = np.empty(photo.shape, photo.dtype)
-        row = 0
-        for strip in restore_strips(photo, runtime, overlap, progress=progress):
-            pixels[row : row + len(strip)] = from_unit(strip, photo.dtype)
-            row += len(strip)
-        return Restored(pixels, chosen, f"{runtime.name}/{runtime.unit}")
+        whole = Window(0, 0, *photo.shape[:2])
+        window = window or whole
+        _check_window(window, whole)
+        scores: Mapping[Variant, float] | None = None
+        variants: tuple[Variant, ...]
+        if variant == "auto":
+            scores, variants = self.judge(photo)
+        else:
+            variants = (variant,)
+        pixels, runtime = photo, None
+        for i, name in enumerate(variants):
+            part = window if i == len(variants) - 1 else whole
+            runtime = self._runtime(name, photo.shape[0], photo.shape[1])
+            target = (
+                pixels if part == whole and (in_place or i) else np.empty((part.height, part.width, 3), photo.dtype)
+            )
+            self._restore(pixels, target, part, runtime, strength, progress)
+            pixels = target
+        if runtime is None:
+            part = photo[window.top : window.top + window.height, window.left : window.left + window.width]
+            return Restored(part if in_place else part.copy(), scores=scores)
+        return Restored(pixels, variants, scores, f"{runtime.name}/{runtime.unit}", runtime.tile)
 
-    def _choose(self, photo: np.ndarray) -> Variant | None:
-        """Once per photo, never per tile: two halves of one picture must not be restored differently."""
+    def judge(self, photo: np.ndarray) -> tuple[dict[Variant, float] | None, tuple[Variant, ...]]:
+        """What `auto` sees and does: the dispatcher's scores, and the variants that it chooses.
+
+        Once per photo, never per tile: two halves of one picture must not be restored differently. A bundle of one
+        variant uses it unasked, with None for the scores.
+        """
         if len(self._bundle.variants) == 1:
-            return self._bundle.variants[0]
-        if self._dispatcher is None:
-            self._dispatcher = Dispatcher(self._bundle, self._threads)
-        return self._dispatcher.choose(photo)
+            return None, self._bundle.variants
+        with self._loading:
+            if self._dispatcher is None:
+                self._dispatcher = Dispatcher(self._bundle, self._threads)
+        scores = self._dispatcher.scores(photo)
+        return scores, self._dispatcher.chain(scores)
 
-    def _runtime(self, variant: Variant) -> Runtime:
-        if variant not in self._runtimes:
-            if variant not in self._bundle.variants:
-                names = ", ".join(self._bundle.variants)
-                raise BundleError(f"{self._bundle.path.name} has no variant {variant}; it has {names}")
-            self._runtimes[variant] = open_runtime(self._bundle, variant, threads=self._threads)
-        return self._runtimes[variant]
+    def _restore(
+        self,
+        photo: np.ndarray,
+        target: np.ndarray,
+        window: Window,
+        runtime: Runtime,
+        strength: float,
+        progress: Progress | None,
+    ) -> None:
+        """One variant over the photo; the window's strips go to `target`, which may be the photo itself."""
+        row, columns = 0, slice(window.left, window.left + window.width)
+        overlap = self._bundle.manifest.tile_overlap
+        for strip in restore_strips(photo, runtime, overlap, window=window, progress=progress):
+            if strength < 1:
+                before = to_unit(photo[window.top + row : window.top + row + len(strip), columns])
+                strip = before + np.float32(strength) * (strip - before)
+            target[row : row + len(strip)] = from_unit(strip, photo.dtype)
+            row += len(strip)
+
+    def _runtime(self, variant: Variant, height: int, width: int) -> Runtime:
+        if variant not in self._bundle.variants:
+            names = ", ".join(self._bundle.variants)
+            raise BundleError(f"{self._bundle.path.name} has no variant {variant}; it has {names}")
+        tile = self._tile or best_tile(self._bundle, variant, height, width)
+        with self._loading:
+            if (variant, tile) not in self._runtimes:
+                self._runtimes[variant, tile] = open_runtime(self._bundle, variant, tile=tile, threads=self._threads)
+        return self._runtimes[variant, tile]
+
+
+def best_tile(bundle: "Bundle", variant: Variant, height: int, width: int) -> int:
+    """The tile size, of those that the variant has, with the fewest pixels to compute; of equals the larger."""
+    sizes = [model.tile for model in bundle.manifest.models if model.variant == variant]
+    overlap = bundle.manifest.tile_overlap
+    return min(sizes, key=lambda tile: (tile_count(height, width, tile, overlap) * tile**2, -tile))
+
+
+def _check_window(window: Window, whole: Window) -> None:
+    inside = window.top >= 0 and window.left >= 0 and window.height > 0 and window.width > 0
+    if not inside or window.top + window.height > whole.height or window.left + window.width > whole.width:
+        raise PhotoError(
+            f"the window {window.width}×{window.height} at {window.left},{window.top} is not inside the photo of "
+            f"{whole.width}×{whole.height}: choose one that is"
+        )
 
 
 def restore(

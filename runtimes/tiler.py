@@ -1,8 +1,9 @@
 """Photos of any size through a runtime of one tile size: overlap, blending, mirrored borders, the whole-photo view.
 
 Finished rows are handed out from the top as soon as no tile below can touch them, so what is held besides the photo
-is one strip of tiles. Blending weights add up to 1 by construction and the view is compared with each tile before it
-is blended: there is no second pass over the photo.
+is one strip of tiles. Rows that were handed out are not read again: a caller may write them back over the photo.
+Blending weights add up to 1 by construction and the view is compared with each tile before it is blended: there is no
+second pass over the photo.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,6 +22,16 @@ _Restore = Callable[[np.ndarray], np.ndarray]  # f32[T,T,3] → f32[T,T,3], both
 
 
 @dataclass(frozen=True)
+class Window:
+    """A part of a photo, in pixels from its top left corner."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
 class _Axis:
     """Tiles along one side of the photo."""
 
@@ -28,6 +39,11 @@ class _Axis:
     mirror: np.ndarray  # int[padded]: the photo pixel at each place of the padded side
     origins: tuple[int, ...]  # first padded pixel of each tile
     weights: np.ndarray  # f32[tiles,T]; at every place the tiles' weights add up to 1
+
+    def touching(self, start: int, length: int) -> list[int]:
+        """Which tiles have a share in `length` pixels from `start`."""
+        tile = self.weights.shape[1]
+        return [i for i, origin in enumerate(self.origins) if origin < start + length and origin + tile > start]
 
 
 @dataclass(frozen=True)
@@ -41,21 +57,44 @@ class _Layout:
 
 
 def restore_strips(
-    photo: np.ndarray, runtime: Runtime, overlap: int, *, align: bool = True, progress: Progress | None = None
+    photo: np.ndarray,
+    runtime: Runtime,
+    overlap: int,
+    *,
+    align: bool = True,
+    window: Window | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[np.ndarray]:
     """Restores [H,W,3] of any pixel dtype; yields f32[n,W,3] in 0..1, from the top, n adding up to H.
 
     overlap: pixels that neighbouring tiles share, 0 to half a tile. align=False leaves out the whole-photo view's
-    correction, not the tile's `photo` input.
+    correction, not the tile's `photo` input. window: yields only that part of the same result, and restores only the
+    tiles that have a share in it.
     """
-    total = _tile_count(photo.shape[0], photo.shape[1], runtime.tile, overlap, align)
-    yield from _strips(photo, _tile_restorer(photo, runtime, total, progress), runtime.tile, overlap, align)
+    window = window or Window(0, 0, *photo.shape[:2])
+    layout = _layout(photo.shape[0], photo.shape[1], runtime.tile, overlap)
+    total = _tile_count(layout, window, overlap, align)
+    yield from _strips(photo, _tile_restorer(photo, runtime, total, progress), layout, window, overlap, align)
 
 
 def whole_photo_view(photo: np.ndarray, runtime: Runtime, overlap: int) -> WholePhotoView:
     """The view that `restore_strips` holds its tiles to; for a photo that fits one tile, the restored photo itself."""
     layout = _layout(photo.shape[0], photo.shape[1], runtime.tile, overlap)
     return _restored_view(photo, _tile_restorer(photo, runtime, 0, None), layout, overlap)
+
+
+def tile_borders(size: int, other: int, tile: int, overlap: int) -> list[int]:
+    """Where seams could lie along a side of `size` pixels, `other` being the other side: pixels that begin or follow a
+    tile, and the middles of what two tiles share."""
+    origins = _layout(size, other, tile, overlap).rows.origins
+    begins, ends = origins[1:], [origin + tile for origin in origins[:-1]]
+    middles = [(begin + end) // 2 for begin, end in zip(begins, ends, strict=True)]
+    return sorted({*begins, *ends, *middles})
+
+
+def tile_count(height: int, width: int, tile: int, overlap: int) -> int:
+    """How many tiles a photo costs, those of its whole-photo view included."""
+    return _tile_count(_layout(height, width, tile, overlap), Window(0, 0, height, width), overlap, align=True)
 
 
 def _tile_restorer(photo: np.ndarray, runtime: Runtime, total: int, progress: Progress | None) -> _Restore:
@@ -74,31 +113,41 @@ def _tile_restorer(photo: np.ndarray, runtime: Runtime, total: int, progress: Pr
     return restore
 
 
-def _strips(photo: np.ndarray, restore: _Restore, tile: int, overlap: int, align: bool) -> Iterator[np.ndarray]:
-    layout = _layout(photo.shape[0], photo.shape[1], tile, overlap)
-    rows, columns = layout.rows, layout.columns
+def _strips(
+    photo: np.ndarray, restore: _Restore, layout: _Layout, window: Window, overlap: int, align: bool
+) -> Iterator[np.ndarray]:
+    tile, rows, columns = layout.tile, layout.rows, layout.columns
     view = _restored_view(photo, restore, layout, overlap) if align and layout.reduction > 1 else None
+    below, beside = rows.touching(window.top, window.height), columns.touching(window.left, window.width)
+    inside = slice(window.left, window.left + window.width)
     # Clipped when it is handed out: float32 weights add up to 1 within 1e-7.
     strip = np.zeros((tile, len(columns.mirror), 3), np.float32)
-    for i, top in enumerate(rows.origins):
-        if i:
-            finished = top - rows.origins[i - 1]
-            yield np.clip(strip[:finished, : columns.size], 0, 1)
+    start = rows.origins[below[0]]  # the photo row at the top of the strip
+    for i in below:
+        top = rows.origins[i]
+        if finished := top - start:
+            if top > window.top:
+                yield np.clip(strip[max(window.top - start, 0) : finished, inside], 0, 1)
             strip[:-finished] = strip[finished:]
             strip[-finished:] = 0
-        for j, left in enumerate(columns.origins):
+            start = top
+        for j in beside:
+            left = columns.origins[j]
             place = np.ix_(rows.mirror[top : top + tile], columns.mirror[left : left + tile])
             restored = restore(to_unit(photo[place]))
             if view is not None:
                 restored = view.align(restored, top, left)
             strip[:, left : left + tile] += rows.weights[i, :, None, None] * columns.weights[j, :, None] * restored
-    yield np.clip(strip[: rows.size - rows.origins[-1], : columns.size], 0, 1)
+    yield np.clip(strip[max(window.top - start, 0) : window.top + window.height - start, inside], 0, 1)
 
 
 def _restored_view(photo: np.ndarray, restore: _Restore, layout: _Layout, overlap: int) -> WholePhotoView:
     """The photo reduced by exact means and restored; above 16 tiles a side in tiles that have a view of their own."""
     reduced = _reduced(photo, layout)
-    return WholePhotoView(np.concatenate(list(_strips(reduced, restore, layout.tile, overlap, True))), layout.reduction)
+    height, width = reduced.shape[:2]
+    inner = _layout(height, width, layout.tile, overlap)
+    strips = _strips(reduced, restore, inner, Window(0, 0, height, width), overlap, True)
+    return WholePhotoView(np.concatenate(list(strips)), layout.reduction)
 
 
 def _reduced(photo: np.ndarray, layout: _Layout) -> np.ndarray:
@@ -113,13 +162,13 @@ def _reduced(photo: np.ndarray, layout: _Layout) -> np.ndarray:
     return np.clip(reduced, 0, 1)  # float32 sums may end at 1 + 1e-7
 
 
-def _tile_count(height: int, width: int, tile: int, overlap: int, align: bool) -> int:
+def _tile_count(layout: _Layout, window: Window, overlap: int, align: bool) -> int:
     """How many tiles `_strips` restores, the view's own included."""
-    layout = _layout(height, width, tile, overlap)
-    count = len(layout.rows.origins) * len(layout.columns.origins)
+    rows, columns = layout.rows, layout.columns
+    count = len(rows.touching(window.top, window.height)) * len(columns.touching(window.left, window.width))
     if align and layout.reduction > 1:
-        rows, columns = (len(axis.mirror) // layout.reduction for axis in (layout.rows, layout.columns))
-        count += _tile_count(rows, columns, tile, overlap, align)
+        height, width = (len(axis.mirror) // layout.reduction for axis in (rows, columns))
+        count += _tile_count(_layout(height, width, layout.tile, overlap), Window(0, 0, height, width), overlap, True)
     return count
 
 

@@ -1,4 +1,4 @@
-"""A bundle that the tiler can run: every variant returns its tile, the dispatcher goes by the colour of the photo."""
+"""A bundle that the tiler can run: variants multiply their tile by a gain, the dispatcher goes by the colour."""
 
 from pathlib import Path
 
@@ -15,25 +15,28 @@ THRESHOLD = 0.5
 
 
 def small_manifest(
-    variants: tuple[Variant, ...] = ("denoise", "deblur", "general"), dispatcher: bool = True
+    variants: tuple[Variant, ...] = ("denoise", "deblur", "general"),
+    dispatcher: bool = True,
+    tiles: tuple[int, ...] = (SMALL_TILE,),
 ) -> Manifest:
     models = tuple(
         ModelEntry(
             variant=variant,
             steps=1,
-            tile=SMALL_TILE,
-            file=f"{variant}-{SMALL_TILE}.onnx",
+            tile=tile,
+            file=f"{variant}-{tile}.onnx",
             plan=crafted_plan(variant),
             parity=Parity(status="not measured", reason="nothing was trained"),
             parameters=0,
             gmac=0.0,
         )
         for variant in variants
+        for tile in tiles
     )
     inputs = {"checkpoint": "cd" * 32, "target": "onnx", "precision": "fp32", "built_with": {"onnx": onnx.__version__}}
     entry = DispatcherEntry(file="dispatcher.onnx", classes=DISPATCHER_CLASSES, threshold=THRESHOLD, crop=64, crops=16)
     return Manifest(
-        id=bundle_id(**inputs, plans=[model.plan for model in models], tiles=[SMALL_TILE]),
+        id=bundle_id(**inputs, plans=[model.plan for model in models], tiles=tiles),
         name="small",
         tile_overlap=16,
         models=models,
@@ -43,17 +46,18 @@ def small_manifest(
     )
 
 
-def fill_small(manifest: Manifest, folder: Path) -> None:
+def fill_small(manifest: Manifest, folder: Path, gain: float = 1) -> None:
     for model in manifest.models:
-        onnx.save(_identity(), folder / model.file)
+        onnx.save(_times(gain, model.tile), folder / model.file)
     if manifest.dispatcher is not None:
         onnx.save(_colour_dispatcher(), folder / manifest.dispatcher.file)
 
 
-def _identity() -> onnx.ModelProto:
-    tile = [1, 3, SMALL_TILE, SMALL_TILE]
-    nodes = [helper.make_node("Identity", ["image"], ["restored"])]
-    return _model(nodes, {"image": tile, "photo": [1, 3, 64, 64]}, ("restored", tile))
+def _times(gain: float, side: int) -> onnx.ModelProto:
+    tile = [1, 3, side, side]
+    nodes = [helper.make_node("Mul", ["image", "gain"], ["restored"])]
+    constants = [helper.make_tensor("gain", TensorProto.FLOAT, [], [gain])]
+    return _model(nodes, {"image": tile, "photo": [1, 3, 64, 64]}, ("restored", tile), constants)
 
 
 def _colour_dispatcher() -> onnx.ModelProto:

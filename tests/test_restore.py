@@ -12,6 +12,7 @@ from mimdit.errors import BundleError, PhotoError
 from mimdit.runtimes import dispatch
 from mimdit.runtimes import restore as restore_module
 from mimdit.runtimes.restore import Restorer
+from mimdit.runtimes.tiler import Window
 
 from .small import fill_small, small_manifest
 
@@ -45,8 +46,8 @@ def test_auto_may_leave_the_photo_alone(small: Path) -> None:
 
 def test_auto_asks_the_dispatcher_once_a_photo_and_loads_once(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked, opened = [], []
-    choose = dispatch.Dispatcher.choose
-    monkeypatch.setattr(dispatch.Dispatcher, "choose", lambda self, photo: asked.append(1) or choose(self, photo))
+    scores = dispatch.Dispatcher.scores
+    monkeypatch.setattr(dispatch.Dispatcher, "scores", lambda self, photo: asked.append(1) or scores(self, photo))
     open_runtime = restore_module.open_runtime
 
     def counting(*args: object, **kwargs: object) -> object:
@@ -59,6 +60,60 @@ def test_auto_asks_the_dispatcher_once_a_photo_and_loads_once(small: Path, monke
     red[..., 0] = 255
     assert [restorer.restore(red).variant for _ in range(3)] == ["denoise"] * 3
     assert (len(asked), len(opened)) == (3, 1)
+
+
+def test_auto_chains_two_variants_and_says_so(small: Path) -> None:
+    yellow = np.zeros((90, 90, 3), np.uint8)
+    yellow[..., :2] = 255
+    restored = Restorer(open_bundle(small)).restore(yellow)
+    assert restored.variants == ("denoise", "deblur")
+    assert restored.variant == "denoise+deblur"
+    assert restored.scores is not None
+    assert restored.scores["deblur"] == pytest.approx(1, abs=1e-5)
+    assert np.array_equal(restored.pixels, yellow)
+
+
+@pytest.fixture
+def halving(tmp_path: Path) -> Restorer:
+    """Of a bundle whose every variant halves the photo, at tiles of 64 and 128 px, and whose threshold is passed."""
+    manifest = small_manifest(tiles=(64, 128))
+    write_bundle(tmp_path / "halving.mimdit", manifest, partial(fill_small, manifest, gain=0.5))
+    return Restorer(open_bundle(tmp_path / "halving.mimdit"), threads=1)
+
+
+def test_strength_is_the_share_of_the_change(halving: Restorer) -> None:
+    photo = _photo(np.float32)
+    for strength in (0, 0.25, 1):
+        restored = halving.restore(photo, "denoise", strength=strength).pixels
+        assert np.allclose(restored, photo * (1 - strength / 2), atol=1e-6)
+
+
+def test_a_chain_applies_every_variant(halving: Restorer) -> None:
+    yellow = np.zeros((150, 90, 3), np.uint8)
+    yellow[..., :2] = 200
+    restored = halving.restore(yellow, window=Window(20, 30, 100, 40))
+    assert restored.variant == "denoise+deblur"
+    assert np.array_equal(restored.pixels, yellow[20:120, 30:70] // 4)
+    assert yellow.max() == 200
+
+
+def test_in_place_the_photo_receives_the_result(halving: Restorer) -> None:
+    photo = _photo(np.uint16, 300, 200)
+    apart = halving.restore(photo, "deblur")
+    same = halving.restore(photo, "deblur", in_place=True)
+    assert same.pixels is photo
+    assert np.array_equal(photo, apart.pixels)
+
+
+def test_a_window_outside_the_photo_is_one_line(halving: Restorer) -> None:
+    for window in (Window(0, 0, 91, 10), Window(-1, 0, 5, 5), Window(0, 130, 5, 5), Window(0, 0, 0, 5)):
+        with pytest.raises(PhotoError, match="not inside the photo of 130×90"):
+            halving.restore(_photo(np.uint8), "deblur", window=window)
+
+
+def test_the_tile_that_computes_least_is_taken(halving: Restorer) -> None:
+    assert halving.restore(_photo(np.uint8, 50, 60), "denoise").tile == 64
+    assert halving.restore(_photo(np.uint8, 100, 120), "denoise").tile == 128
 
 
 def test_a_bundle_of_one_variant_needs_no_dispatcher(tmp_path: Path) -> None:

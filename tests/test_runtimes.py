@@ -10,9 +10,9 @@ from mimdit.bundle import open_bundle, write_bundle
 from mimdit.errors import BundleError, MissingPackageError
 from mimdit.runtimes import RUNTIMES, find, open_runtime
 from mimdit.runtimes import onnx as onnx_runtime
-from mimdit.runtimes.dispatch import Dispatcher, choose
+from mimdit.runtimes.dispatch import ORDER, Dispatcher, choose
 from mimdit.runtimes.echo import EchoRuntime
-from mimdit.targets import Variant
+from mimdit.targets import DISPATCHER_CLASSES, VARIANTS, Variant
 from mimdit.views import photo_crops
 
 from .small import SMALL_TILE, fill_small, small_manifest
@@ -96,15 +96,22 @@ def test_dispatcher_scores_and_chooses(small: Path) -> None:
     assert scores["denoise"] == pytest.approx(0.8, abs=1e-5)
     assert dispatcher.choose(photo) == "denoise"
     photo[..., 1] = 204
-    assert dispatcher.choose(photo) == "general"
+    assert dispatcher.choose(photo) == "denoise+deblur"
 
 
 def test_choose_stays_within_the_bundle() -> None:
     scores: dict[Variant, float] = {"denoise": 0.7, "deblur": 0.9, "dehaze": 0.1}
-    assert choose(scores, 0.5, ("denoise", "deblur", "general")) == "general"
-    assert choose(scores, 0.5, ("denoise", "deblur")) == "deblur"
-    assert choose(scores, 0.5, ("denoise", "dehaze")) == "denoise"
-    assert choose(scores, 0.95, ("denoise", "deblur", "general")) is None
+    assert choose(scores, 0.5, ("denoise", "deblur", "general")) == ("denoise", "deblur")
+    assert choose(scores, 0.5, ("denoise", "dehaze")) == ("denoise",)
+    assert choose(scores, 0.95, ("denoise", "deblur", "general")) == ()
+
+
+def test_choose_chains_two_last_damage_first_and_leaves_three_to_general() -> None:
+    scores: dict[Variant, float] = {"lowlight": 0.9, "dejpeg": 0.8, "denoise": 0.85}
+    assert choose(scores, 0.82, VARIANTS) == ("denoise", "lowlight")
+    assert choose(scores, 0.5, VARIANTS) == ("general",)
+    assert choose(scores, 0.5, DISPATCHER_CLASSES) == ("denoise", "lowlight")
+    assert sorted(ORDER) == sorted(DISPATCHER_CLASSES)
 
 
 def test_crops_are_native_pixels_from_corner_to_the_last_block() -> None:
