@@ -12,8 +12,8 @@ from mimdit.config import PHOTO_SIZE
 from mimdit.errors import CheckFailedError
 from mimdit.export.converter import Converter
 from mimdit.export.graph import DeployableGraph
-from mimdit.export.parity import check_parity
-from mimdit.manifest import DispatcherEntry, Manifest, ModelEntry, bundle_id
+from mimdit.export.parity import LOWEST_PSNR, check_parity
+from mimdit.manifest import DispatcherEntry, Manifest, ModelEntry, Parity, bundle_id
 from mimdit.model.checkpoint import checkpoint_hash
 from mimdit.routing.inside import plan_difference
 from mimdit.runtimes import find as find_runtime
@@ -81,9 +81,9 @@ def _checked(
     file = f"{graph.name}{converter.suffix}"
     if fault := plan_difference(graph.plan, converter.tensor_names(folder / file)):
         raise CheckFailedError(f"{file} does not follow its routing plan: {fault}")
-    runtime = find_runtime(converter.target).open(folder / file, graph.tile, None)
-    parity = check_parity(graph, runtime, converter.tolerance[precision])
-    tell(f"{file}: {graph.plan.experts} sub-experts as planned, max error {parity.max_error:.1e}")
+    parity = _parity(graph, converter, precision, folder / file)
+    seen = parity.reason if parity.max_error is None else f"max error {parity.max_error:.1e}"
+    tell(f"{file}: {graph.plan.experts} sub-experts as planned, parity {parity.status}: {seen}")
     parameters, gmac = graph.cost()
     return ModelEntry(
         variant=graph.variant,
@@ -95,3 +95,12 @@ def _checked(
         parameters=parameters,
         gmac=gmac,
     )
+
+
+def _parity(graph: DeployableGraph, converter: Converter, precision: Precision, path: Path) -> Parity:
+    """Of one file against its graph; "not measured" where this machine cannot run it."""
+    spec = find_runtime(converter.target)
+    if reason := spec.hindrance(precision):
+        return Parity(status="not measured", reason=reason)
+    runtime = spec.open(path, graph.tile, None)
+    return check_parity(graph, runtime, converter.tolerance[precision], lowest_psnr=LOWEST_PSNR.get(precision))

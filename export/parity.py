@@ -15,10 +15,13 @@ from mimdit.export.graph import DeployableGraph
 from mimdit.manifest import Parity
 from mimdit.metrics import psnr
 from mimdit.runtimes.base import Runtime
-from mimdit.targets import DEGRADATIONS
+from mimdit.targets import DEGRADATIONS, Precision
 from mimdit.views import photo_view
 
 Array = np.ndarray
+
+# dB against the fp32 graph, on every tile. Where few values are off by much, the largest error alone says too little.
+LOWEST_PSNR: dict[Precision, float] = {"fp16": 55.0}
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,13 @@ def parity_inputs(tile: int) -> list[ParityInput]:
     return inputs + [_input(name, photo, photo) for name, photo in _extremes(tile).items()]
 
 
-def check_parity(graph: DeployableGraph, runtime: Runtime, tolerance: float) -> Parity:
-    """Compare on every input; raises CheckFailedError with the figures where the largest error passes `tolerance`."""
+def check_parity(
+    graph: DeployableGraph, runtime: Runtime, tolerance: float, *, lowest_psnr: float | None = None
+) -> Parity:
+    """Compare on every input.
+
+    Raises CheckFailedError with the figures where the largest error passes `tolerance` or a PSNR is below the lowest.
+    """
     errors: list[Array] = []
     decibels: list[float] = []
     names: list[str] = []
@@ -61,6 +69,12 @@ def check_parity(graph: DeployableGraph, runtime: Runtime, tolerance: float) -> 
             f"parity of {graph.name} on {runtime.name} failed: max error {largest[worst]:.2e} is above "
             f"{tolerance:.0e}, on the tile '{names[worst]}' at row {y}, column {x}; "
             f"errors: {_histogram(np.concatenate(errors))}"
+        )
+    weakest = int(np.argmin(decibels))
+    if lowest_psnr is not None and decibels[weakest] < lowest_psnr:
+        raise CheckFailedError(
+            f"parity of {graph.name} on {runtime.name} failed: PSNR {decibels[weakest]:.1f} dB is below "
+            f"{lowest_psnr:.1f} dB, on the tile '{names[weakest]}'; errors: {_histogram(np.concatenate(errors))}"
         )
     finite = [value for value in decibels if np.isfinite(value)]
     return Parity(

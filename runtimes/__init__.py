@@ -34,8 +34,24 @@ def find(target: str) -> RuntimeSpec:
 
 
 def open_runtime(
-    bundle: "Bundle", variant: "Variant", *, tile: int | None = None, threads: int | None = None
+    bundle: "Bundle",
+    variant: "Variant",
+    *,
+    tile: int | None = None,
+    threads: int | None = None,
+    provider: str | None = None,
 ) -> Runtime:
-    """Opens a variant of a bundle, ready to run. tile: which of its sizes, None is the first; threads: None is all."""
-    entry = bundle.entry(variant, tile)
-    return find(bundle.manifest.target).open(bundle.file(entry.file), entry.tile, threads)
+    """Opens a variant of a bundle, ready to run. tile: which of its sizes, None is the first; threads: None is all.
+
+    provider: which of the runtime's backends, None is its usual one. Raises BundleError where this machine cannot run
+    the bundle, or has no such provider.
+    """
+    target, precision = bundle.manifest.target, bundle.manifest.precision
+    entry, spec = bundle.entry(variant, tile), find(target)
+    if reason := spec.hindrance(precision):
+        raise BundleError(f"{bundle.path.name} ({target}, {precision}) cannot run here: {reason}")
+    if provider is None:
+        return spec.open(bundle.file(entry.file), entry.tile, threads)
+    if spec.open_on is None:
+        raise BundleError(f"bundles for {target} run on one provider only: leave out --provider")
+    return spec.open_on(bundle.file(entry.file), entry.tile, threads, provider)

@@ -9,7 +9,7 @@ from typing import final
 import numpy as np
 
 from mimdit.errors import BundleError
-from mimdit.targets import Target, Unit
+from mimdit.targets import Precision, Target, Unit
 
 PHOTO_SHAPE = (1, 3, 64, 64)
 
@@ -57,6 +57,10 @@ def _fault(array: np.ndarray, shape: tuple[int, ...]) -> str | None:
     return None if low >= 0 and high <= 1 else f"must lie in 0..1, lies in {low:.4g}..{high:.4g}"
 
 
+def _nothing_hinders(precision: Precision) -> str | None:
+    return None
+
+
 @dataclass(frozen=True)
 class RuntimeSpec:
     """One line of the registry. Listing it imports nothing: `requires` is looked for, never imported, to list."""
@@ -64,3 +68,8 @@ class RuntimeSpec:
     target: Target
     requires: tuple[str, ...]
     open: Callable[[Path, int, int | None], Runtime]  # (model file, tile, threads)
+    # With the packages there: why files of a precision cannot run on this machine all the same (no such device, no such
+    # instructions), or None. What cannot run here can still be built; its manifest says that parity was not measured.
+    hindrance: Callable[[Precision], str | None] = _nothing_hinders
+    # The same as `open` on a named provider of the runtime; None where there is nothing to choose.
+    open_on: Callable[[Path, int, int | None, str], Runtime] | None = None

@@ -25,25 +25,16 @@ from mimdit.export.parity import parity_inputs
 from mimdit.manifest import ID_KEY, Manifest
 from mimdit.model.checkpoint import save_model
 from mimdit.model.mimdit import MiMDiT
-from mimdit.routing.freeze import freeze, make_plan, round_to_half
-from mimdit.routing.record import record_routing
 from mimdit.runtimes.restore import restore
-from mimdit.targets import DEGRADATIONS, Precision, Variant
-from mimdit.train.data import Batch
+from mimdit.targets import DEGRADATIONS, Precision
 
-TILE = 64
-
-
-def _frozen(model: MiMDiT, variant: Variant) -> MiMDiT:
-    generator = torch.Generator().manual_seed(len(variant))
-    image = torch.rand(2, 3, TILE, TILE, generator=generator)
-    batch = Batch(image, image, image, torch.zeros(2, dtype=torch.long), ["noise"] * 2)
-    return round_to_half(freeze(model, make_plan(variant, record_routing(model, [batch]))))
+from .frozen import FROZEN_TILE as TILE
+from .frozen import frozen
 
 
 @pytest.fixture(scope="module")
 def graphs(lively: MiMDiT) -> list[DeployableGraph]:
-    return [DeployableGraph(_frozen(lively, variant), tile=TILE, steps=2) for variant in ("denoise", "dehaze")]
+    return [DeployableGraph(frozen(lively, variant), tile=TILE, steps=2) for variant in ("denoise", "dehaze")]
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +44,7 @@ def built(graphs: list[DeployableGraph], tmp_path_factory: pytest.TempPathFactor
 
 
 def test_folding_the_time_changes_nothing(graphs: list[DeployableGraph], lively: MiMDiT) -> None:
-    model = _frozen(lively, "denoise")
+    model = frozen(lively, "denoise")
     image, photo = graphs[0].example_inputs()
     with torch.no_grad():
         assert (graphs[0](image, photo) - model(image, photo, steps=2)).abs().max() < 1e-6
@@ -150,11 +141,11 @@ def test_a_dynamic_model_and_an_odd_tile_are_refused(lively: MiMDiT) -> None:
     with pytest.raises(CheckpointError, match="only a frozen variant"):
         DeployableGraph(lively, tile=TILE, steps=1)
     with pytest.raises(CheckpointError, match="multiple of 64"):
-        DeployableGraph(_frozen(lively, "denoise"), tile=100, steps=1)
+        DeployableGraph(frozen(lively, "denoise"), tile=100, steps=1)
 
 
 def test_a_build_killed_in_the_middle_leaves_the_old_bundle(lively: MiMDiT, tmp_path: Path) -> None:
-    save_model(_frozen(lively, "denoise"), tmp_path / "variants" / "denoise" / "model")
+    save_model(frozen(lively, "denoise"), tmp_path / "variants" / "denoise" / "model")
     out = tmp_path / "one.mimdit"
     command = [sys.executable, "-m", "mimdit", "build", str(tmp_path / "variants"), "-o", str(out)]
     command += ["--variant", "denoise", "--tile", str(TILE)]
