@@ -16,7 +16,7 @@ from mimdit.train.config import TrainConfig
 from mimdit.train.data import Batch, forced_experts
 
 CODEC_NOISE = 0.8  # highest noise level on the latent that the codec learns to decode beside
-PRIOR_WEIGHT = 0.5  # of the routers' cross-entropy, throughout: faded out, or drowned by the pixels' pull on gates, they guess
+PRIOR_WEIGHT = 0.5  # of the routers' cross-entropy, throughout: faded out, or weaker than the pixels' pull, they guess
 
 
 class Objective(nn.Module):
