@@ -1,4 +1,4 @@
-"""The network. Importing it keeps torchao, which ExecuTorch brings and diffusers then imports, from talking on stderr."""
+"""The network. Importing it silences torchao, which diffusers imports where ExecuTorch brought it."""
 
 import logging
 
