@@ -1,15 +1,22 @@
-"""What no average shows: black tiles, a colour cast, a seam. Figures that say which photos to look at first."""
+"""What no average shows: black tiles, a colour cast, a seam, patches of uneven brightness.
+
+Figures that say which photos to look at first. NaN never gets this far: `Runtime.run` refuses it.
+"""
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Defects", "black_blocks", "colour_cast", "defects", "seam"]
+from mimdit.benchmarks.mistakes import displaced_blocks, swap_gain
+
+__all__ = ["Defects", "black_blocks", "colour_cast", "defects", "patch", "seam"]
 
 _BLOCK = 32  # px
 _BLACK = 2  # levels: at most this everywhere is black
 _LIT = 16  # levels: a truth of this mean is not
 _SIDE = 4  # px that are averaged on either side of a possible seam
 _RUN = 128  # px that a seam is long at least
+_PATCH = 64  # px: the side over which brightness is compared
+_SWAPPED = 1.0  # dB that exchanging red and blue must gain; a grey photo gains none either way
 _OWN_EDGE = 2.0  # levels: where the truth has a straight edge of its own no seam is looked for
 
 
@@ -23,12 +30,18 @@ class Defects(BaseModel):
     input_cast: float = Field(description="the input's own")
     seam: float = Field(description="height of the highest straight step of 128 px that the truth does not have")
     input_seam: float = Field(description="the input's own: noise and blocks make some")
+    patch: float = Field(default=0.0, description="largest step of the error between means of 64×64 px side by side")
+    input_patch: float = Field(default=0.0, description="the input's own")
+    swapped: bool = Field(default=False, description="with red and blue exchanged it would be nearer to the truth")
+    displaced_blocks: int = Field(default=0, description="blocks of 64×64 px that lie one pixel off")
 
     @property
     def suspicious(self) -> bool:
         """Whether a person should look: raised too often rather than too seldom."""
         tinted = self.cast > max(8.0, self.input_cast + 2)
-        return self.black_blocks > 0 or tinted or self.seam > max(6.0, self.input_seam + 2)
+        uneven = self.patch > max(12.0, self.input_patch + 4)
+        misplaced = self.swapped or self.displaced_blocks > 0
+        return self.black_blocks > 0 or tinted or uneven or misplaced or self.seam > max(6.0, self.input_seam + 2)
 
 
 def defects(restored: np.ndarray, degraded: np.ndarray, truth: np.ndarray | None) -> Defects:
@@ -40,6 +53,10 @@ def defects(restored: np.ndarray, degraded: np.ndarray, truth: np.ndarray | None
         input_cast=round(colour_cast(degraded, truth), 3),
         seam=round(seam(restored, truth), 3),
         input_seam=round(seam(degraded, truth), 3),
+        patch=round(patch(restored, truth), 3),
+        input_patch=round(patch(degraded, truth), 3),
+        swapped=swap_gain(restored, truth) > max(_SWAPPED, swap_gain(degraded, truth) + _SWAPPED),
+        displaced_blocks=displaced_blocks(restored, degraded, truth),
     )
 
 
@@ -67,6 +84,18 @@ def seam(restored: np.ndarray, truth: np.ndarray) -> float:
     error = restored.mean(2, dtype=np.float32) - truth.mean(2, dtype=np.float32)  # [H,W]
     scene = truth.mean(2, dtype=np.float32)
     return max(_highest_step(error, scene), _highest_step(error.T, scene.T))
+
+
+def patch(photo: np.ndarray, truth: np.ndarray) -> float:
+    """How unevenly the error brightens: the largest step between its means over 64×64 px side by side, in levels.
+
+    Tiles that were exposed apart make such steps, also where a wide blend leaves no seam. 0 for a photo of one block.
+    """
+    error = photo.mean(2, dtype=np.float32) - truth.mean(2, dtype=np.float32)  # [H,W]
+    rows, columns = (max(side // _PATCH, 1) for side in error.shape)
+    height, width = (side // count for side, count in zip(error.shape, (rows, columns), strict=True))
+    means = error[: rows * height, : columns * width].reshape(rows, height, columns, width).mean((1, 3))
+    return max(float(np.abs(np.diff(means, axis=axis)).max(initial=0)) for axis in (0, 1))
 
 
 def _highest_step(error: np.ndarray, scene: np.ndarray) -> float:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from mimdit.benchmarks.defects import Defects
 from mimdit.benchmarks.device import Device
+from mimdit.benchmarks.factors import Factors
 from mimdit.benchmarks.statistics import median_interval, percentile
 from mimdit.errors import MimditError
 from mimdit.files import write_file
@@ -91,7 +92,7 @@ class ImageResult(_Frozen):
     degradation: str
     dataset: str
     image: str
-    megapixels: float
+    megapixels: float | None = None
     used: str | None = Field(default=None, description="the variant that restored it, or none")
     input_psnr: float | None = Field(default=None, description="dB of the degraded photo; null without a truth")
     psnr: float | None = Field(default=None, description="dB of the restored photo against its truth")
@@ -141,15 +142,15 @@ class Memory(_Frozen):
 
 
 class Energy(_Frozen):
-    """What one meter saw while photos were restored, the idle machine included."""
+    """What one meter saw while photos were restored, the idle machine included; null, with the reason, without one."""
 
     meter: str
-    joules: float | None = Field(description="over all of `photos`")
-    seconds: float | None
-    photos: int = Field(ge=0)
-    megapixels: float
-    joules_per_photo: float | None
-    joules_per_megapixel: float | None
+    joules: float | None = Field(default=None, description="over all of `photos`")
+    seconds: float | None = None
+    photos: int = Field(default=0, ge=0)
+    megapixels: float = 0.0
+    joules_per_photo: float | None = None
+    joules_per_megapixel: float | None = None
     reason: str | None = Field(default=None, description="why nothing was measured")
 
 
@@ -167,6 +168,7 @@ class Result(_Frozen):
 
     name: str = Field(description="the bundle's file name")
     key: Key
+    factors: Factors | None = Field(default=None, description="what the bundle was made from; null: not looked at")
     size: Size
     images: tuple[ImageResult, ...] = ()
     drift: tuple[DriftResult, ...] | None = Field(default=None, description="null: no golden was given")
