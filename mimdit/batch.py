@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mimdit.errors import PhotoError
-from mimdit.image import SUFFIXES, check_suffix
+from mimdit.image import SUFFIXES, check_suffix, result_suffix
 
 __all__ = ["Job", "plan"]
 
@@ -35,7 +35,7 @@ def plan(inputs: Sequence[Path], out: Path) -> list[Job]:
             raise PhotoError(f"{out} is one file, but the input is a folder or several photos: name a folder")
     jobs: list[Job] = []
     for path in inputs:
-        jobs += _folder_jobs(path, out) if path.is_dir() else [Job(path, out / path.name)]
+        jobs += _folder_jobs(path, out) if path.is_dir() else [Job(path, out / _result_name(path))]
     return _each_output_once(jobs)
 
 
@@ -47,10 +47,15 @@ def _folder_jobs(folder: Path, out: Path) -> list[Job]:
         here = Path(place)
         folders[:] = sorted(n for n in folders if not n.startswith(".") and (here / n).resolve() != result)
         photos += [here / n for n in sorted(names) if not n.startswith(".") and Path(n).suffix.lower() in SUFFIXES]
-    jobs = [Job(photo, out / photo.relative_to(folder)) for photo in photos]
+    jobs = [Job(photo, out / _result_name(photo.relative_to(folder))) for photo in photos]
     for error in unreadable:
         jobs.append(_failed(Path(error.filename), f"cannot be searched ({error.strerror}): check its permissions"))
     return jobs or [_failed(folder, f"holds no photos; looked for {' '.join(SUFFIXES)}")]
+
+
+def _result_name(path: Path) -> Path:
+    """The same name, its suffix one that is written: a GIF becomes a PNG, a RAW file a TIFF."""
+    return path.with_suffix(result_suffix(path.suffix))
 
 
 def _each_output_once(jobs: list[Job]) -> list[Job]:

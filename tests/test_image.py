@@ -1,5 +1,6 @@
 """Photo files: what survives reading and writing, and how bad files end."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -101,7 +102,7 @@ def test_transparency_is_put_back_to_the_bit(tmp_path: Path, mode: str, suffix: 
     photo = image.load(path)
     assert photo.alpha is not None
     assert np.array_equal(photo.alpha, channels[..., -1])
-    image.save(photo.with_pixels(255 - photo.pixels), path, overwrite=True)
+    image.save(replace(photo, pixels=255 - photo.pixels), path, overwrite=True)
     again = image.load(path)
     assert again.alpha is not None
     assert np.array_equal(again.alpha, channels[..., -1])
@@ -156,17 +157,6 @@ def test_bad_files_end_in_one_line(tmp_path: Path) -> None:
         image.load(tmp_path)
 
 
-def test_what_cannot_be_kept_is_refused(tmp_path: Path) -> None:
-    deep = tmp_path / "deep.png"
-    Image.fromarray(np.zeros((4, 4), np.uint16)).save(deep)
-    with pytest.raises(PhotoError, match="more than 8 bits"):
-        image.load(deep)
-    print_colours = tmp_path / "cmyk.jpg"
-    Image.new("CMYK", (4, 4)).save(print_colours)
-    with pytest.raises(PhotoError, match="is CMYK"):
-        image.load(print_colours)
-
-
 def test_size_is_checked_before_pixels_are_decoded(tmp_path: Path) -> None:
     """A bitmap header that claims 20000 × 20000 pixels and brings none."""
     path = tmp_path / "huge.bmp"
@@ -186,5 +176,5 @@ def test_photos_between_pillows_limit_and_ours_are_read(tmp_path: Path) -> None:
 
 
 def test_unknown_suffix_names_the_known_ones() -> None:
-    with pytest.raises(PhotoError, match=r"\.jpg .*found \.gif"):
-        image.check_suffix(Path("photo.gif"))
+    with pytest.raises(PhotoError, match=r"\.jpg .*found \.eps"):
+        image.check_suffix(Path("photo.eps"))

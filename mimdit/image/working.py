@@ -1,0 +1,61 @@
+"""The network's space: sRGB. From the file's own colours into it and back, without a shift where nothing changed.
+
+What comes back is `own + F(before + change) − F(before)`: the file's own value, and what the change makes of it, with F
+from sRGB to the file's space and `before` the file's colour in sRGB beyond 0..1, too. Rounding, and colours that sRGB
+cannot hold, fall out of the difference.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from mimdit.errors import PhotoError
+from mimdit.image.colour import ColourSpace, colour_space
+from mimdit.pixels import from_unit, to_unit
+
+_ROWS = 128  # converted at a time: float copies of the whole photo would be four times its size
+_FULL = np.float32(65535)
+
+
+def to_working(pixels: np.ndarray, icc: bytes | None, grey: bool) -> np.ndarray:
+    """[H,W,3] as in the file → the same array where it is sRGB in integers, else u16, or f32 in 0..1. PhotoError."""
+    space = colour_space(icc, grey)
+    if space is None and pixels.dtype != np.float32:
+        return pixels if pixels.flags.writeable else pixels.copy()
+    working = np.empty(pixels.shape, np.float32 if pixels.dtype == np.float32 else np.uint16)
+    for rows in _strips(len(pixels)):
+        before = _in_srgb(pixels[rows], space)
+        if not np.isfinite(before).all():
+            raise PhotoError("the photo holds pixels that are not a number: save it without them")
+        working[rows] = from_unit(np.clip(before, 0, 1), working.dtype)
+    return working
+
+
+def back_from_working(own: np.ndarray, restored: np.ndarray, icc: bytes | None, grey: bool) -> np.ndarray:
+    """The file's pixels and what `to_working` made of them, restored → restored pixels as in the file, [H,W,3]."""
+    if restored.shape != own.shape:
+        raise ValueError(f"expected {list(own.shape)}, found {list(restored.shape)}")
+    space = colour_space(icc, grey)
+    if space is None and own.dtype != np.float32:
+        if restored.dtype != own.dtype:
+            raise ValueError(f"expected {own.dtype}, found {restored.dtype}")
+        return restored
+    result = np.empty_like(own)
+    for rows in _strips(len(own)):
+        before = _in_srgb(own[rows], space)
+        seen = np.clip(before, 0, 1)
+        if restored.dtype != np.float32:  # the network saw u16
+            seen = np.rint(seen * _FULL) / _FULL
+        change = to_unit(restored[rows]) - seen
+        moved = change if space is None else space.from_srgb(before + change) - space.from_srgb(before)
+        after = to_unit(own[rows]) + moved
+        result[rows] = after if own.dtype == np.float32 else from_unit(np.clip(after, 0, 1), own.dtype)
+    return result
+
+
+def _in_srgb(pixels: np.ndarray, space: ColourSpace | None) -> np.ndarray:
+    return to_unit(pixels) if space is None else space.to_srgb(pixels)
+
+
+def _strips(height: int) -> Iterator[slice]:
+    return (slice(top, top + _ROWS) for top in range(0, height, _ROWS))
