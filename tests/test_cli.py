@@ -17,7 +17,7 @@ from mimdit import batch, bundle, metrics
 from mimdit.cli import COMMANDS, demo, main
 from mimdit.errors import PhotoError
 
-KEYS = ["input", "output", "variant", "megapixels", "seconds", "runtime", "bundle", "error"]
+KEYS = ["input", "output", "variant", "megapixels", "seconds", "runtime", "bundle", "error", "skipped", "audit"]
 
 
 class Outcome:

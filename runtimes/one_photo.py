@@ -1,0 +1,144 @@
+"""One photo, from file to file: read, restored, written, and told about in one object."""
+
+import time
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+from mimdit.batch import Job
+from mimdit.errors import BundleError, MimditError, MissingPackageError, PhotoError
+from mimdit.files import write_file
+from mimdit.image import MAX_MEGAPIXELS, Photo, check_suffix, exif, load, save
+from mimdit.runtimes.memory import Memory
+from mimdit.runtimes.restore import Restorer, VariantChoice
+from mimdit.runtimes.tiler import Progress, Window
+
+if TYPE_CHECKING:
+    from mimdit.bundle import Bundle
+
+__all__ = ["Outcome", "PhotoRestorer", "Settings"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is asked for, the same for all photos of a run."""
+
+    variant: VariantChoice = "auto"
+    strength: float = 1.0
+    preview: Window | None = None
+    audit: bool = False
+    overwrite: bool = False
+    skip_done: bool = False
+    max_megapixels: float = MAX_MEGAPIXELS
+
+
+@dataclass
+class Outcome:
+    """What became of one photo: the object that --json prints. Unknown is null.
+
+    `failure` is the error behind the text in `error`; `stopped` says that Ctrl-C came before the photo was done.
+    """
+
+    input: str
+    output: str | None = None
+    variant: str | None = None
+    megapixels: float | None = None
+    seconds: float | None = None
+    runtime: str | None = None
+    bundle: str | None = None
+    error: str | None = None
+    skipped: bool = False
+    audit: dict[str, Any] | None = None
+    notes: tuple[str, ...] = field(default=(), repr=False)
+    failure: MimditError | None = field(default=None, repr=False)
+    stopped: bool = field(default=False, repr=False)
+
+    def row(self) -> dict[str, Any]:
+        """The object that --json prints."""
+        internal = ("failure", "stopped", "notes")
+        return {name: value for name, value in asdict(replace(self, failure=None)).items() if name not in internal}
+
+
+class _StoppedError(Exception):
+    """Raised between two tiles when a stop was asked for."""
+
+
+class PhotoRestorer:
+    """Restores photo files, from several threads if need be, until `stop` is set."""
+
+    def __init__(self, bundle: "Bundle", restorer: Restorer, settings: Settings, memory: Memory, stop: Event):
+        self._bundle = bundle
+        self._restorer = restorer
+        self._settings = settings
+        self._memory = memory
+        self._stop = stop
+
+    def restore(self, job: Job, progress: Progress | None) -> Outcome:
+        """What is wrong with the photo stands in the outcome; raises only what would meet the next photo as well."""
+        outcome = Outcome(str(job.input), bundle=self._bundle.manifest.id)
+        try:
+            self._restore(job, outcome, self._unless_stopped(progress))
+        except (BundleError, MissingPackageError):
+            raise
+        except MimditError as error:
+            outcome.failure, outcome.error = error, str(error)
+        except _StoppedError:
+            outcome.stopped = True
+        return outcome
+
+    def _restore(self, job: Job, outcome: Outcome, progress: Progress) -> None:
+        settings = self._settings
+        if job.output is None:
+            raise job.error or PhotoError(f"{job.input}: has no output")
+        check_suffix(job.output)
+        if job.output.exists() and settings.skip_done:  # outputs appear whole, so one that exists is done
+            outcome.output, outcome.skipped = str(job.output), True
+            return
+        if job.output.exists() and not settings.overwrite:  # before the work, not only before the writing
+            raise PhotoError(f"{job.output}: exists already: pass --overwrite to replace it, or choose another name")
+        began = time.perf_counter()
+        with self._memory.room() as admit:
+            progress(0, 1)
+            photo = load(job.input, max_megapixels=settings.max_megapixels, admit=admit)
+            outcome.megapixels = round(photo.megapixels, 6)
+            self._restore_pixels(photo, job.input, job.output, outcome, progress)
+        outcome.output = str(job.output)
+        outcome.seconds = round(time.perf_counter() - began, 3)
+
+    def _restore_pixels(self, photo: Photo, source: Path, output: Path, outcome: Outcome, progress: Progress) -> None:
+        settings, window = self._settings, self._settings.preview
+        working = photo.working()
+        restored = self._restorer.restore(
+            working,
+            settings.variant,
+            progress,
+            strength=settings.strength,
+            window=window,
+            in_place=not settings.audit,
+        )
+        outcome.variant, outcome.runtime = restored.variant or "none", restored.runtime
+        if restored.variant is None and window is None and output.suffix == source.suffix:
+            # Nothing to restore: encoding again would change the pixels all the same.
+            write_file(output, source.read_bytes(), overwrite=settings.overwrite)
+            return
+        if window is not None:
+            photo = _cropped(photo, window)
+        outcome.notes = photo.notes + save(photo.with_working(restored.pixels), output, overwrite=settings.overwrite)
+
+    def _unless_stopped(self, progress: Progress | None) -> Progress:
+        def tell(done: int, total: int) -> None:
+            if self._stop.is_set():
+                raise _StoppedError
+            if progress is not None:
+                progress(done, total)
+
+        return tell
+
+
+def _cropped(photo: Photo, window: Window) -> Photo:
+    rows = slice(window.top, window.top + window.height)
+    columns = slice(window.left, window.left + window.width)
+    block = exif.reset(photo.exif, window.width, window.height) if photo.exif else None
+    alpha = None if photo.alpha is None else photo.alpha[rows, columns]
+    return replace(photo, pixels=photo.pixels[rows, columns], alpha=alpha, exif=block)
