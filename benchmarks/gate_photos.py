@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from mimdit.benchmarks.gate_rules import Rules
-from mimdit.benchmarks.gate_statistics import Interval, judge, mean_interval, samples_needed
+from mimdit.benchmarks.gate_statistics import Interval, Outcome, judge, mean_interval, samples_needed
 from mimdit.benchmarks.run_file import DriftResult, ImageResult, Result
-from mimdit.benchmarks.verdict import Check, Finding
+from mimdit.benchmarks.verdict import Finding
 from mimdit.errors import NotComparableError
 
 __all__ = ["accuracy", "defects", "drift", "same_photos"]
@@ -47,14 +47,14 @@ def accuracy(now: Result, before: Result, rules: Rules, anchor: Sequence[ImageRe
         if not measured:
             continue
         new, old = (_decibels(column) for column in zip(*measured, strict=True))
-        findings.append(_mean("accuracy", subject, "dB", new, old, rules.accuracy_db, floor))
+        findings.append(_mean(subject, new, old, rules.accuracy_db, floor))
         findings.append(_worst(subject, [image.image for image, _ in measured], new, old, rules.worst_db))
         anchored = [first[_name(image)] for image, _ in measured if _name(image) in first]
         if len(anchored) == len(measured) and any(
             a.psnr != b.psnr for a, (_, b) in zip(anchored, measured, strict=True)
         ):
             subject = f"{subject}, against the anchor"
-            against = _mean("accuracy", subject, "dB", new, _decibels(anchored), rules.anchor_db, floor)
+            against = _mean(subject, new, _decibels(anchored), rules.anchor_db, floor)
             # Better than the anchor is where every line of releases should be: nothing to do about it.
             findings.append(
                 against.model_copy(update={"outcome": "pass"}) if against.outcome == "improved" else against
@@ -63,7 +63,10 @@ def accuracy(now: Result, before: Result, rules: Rules, anchor: Sequence[ImageRe
 
 
 def drift(now: Result, before: Result, rules: Rules) -> list[Finding]:
-    """How far the photos are from the golden's, as root mean square of levels, against how far they were."""
+    """How far the worst photo of each degradation moved away from the golden, as root mean square of levels.
+
+    A golden's inputs are no sample of anything: what is said of each is exact, so there is no interval.
+    """
     earlier = {(image.degradation, image.image): image for image in before.drift or ()}
     groups: dict[str, list[tuple[DriftResult, DriftResult]]] = {}
     for image in now.drift or ():
@@ -72,9 +75,22 @@ def drift(now: Result, before: Result, rules: Rules) -> list[Finding]:
     findings = []
     for degradation, pairs in groups.items():
         new, old = (_levels(column) for column in zip(*pairs, strict=True))
-        # Distances: less is better, so their signs are turned.
-        finding = _mean("drift", degradation, "levels", -new, -old, rules.drift_levels)
-        findings.append(finding.model_copy(update={"baseline": _mean_of(old), "value": _mean_of(new)}))
+        place = int(np.argmax(new - old))
+        change = round(float(old[place] - new[place]), 4)
+        findings.append(
+            Finding(
+                check="drift",
+                subject=degradation,
+                outcome=judge(Interval(change, change, change), rules.drift_levels),
+                unit="levels",
+                baseline=float(old[place]),
+                value=float(new[place]),
+                change=change,
+                tolerance=rules.drift_levels,
+                samples=len(pairs),
+                note=pairs[place][0].image,
+            )
+        )
     return findings
 
 
@@ -133,17 +149,15 @@ def _pairs(
     return groups
 
 
-def _mean(
-    check: Check, subject: str, unit: str, new: np.ndarray, old: np.ndarray, tolerance: float, floor: float = 0.0
-) -> Finding:
-    """The mean of [n] paired figures, more is better."""
+def _mean(subject: str, new: np.ndarray, old: np.ndarray, tolerance: float, floor: float) -> Finding:
+    """The mean of [n] paired PSNRs."""
     interval = mean_interval(new - old)
     outcome = judge(interval, tolerance, floor)
     return Finding(
-        check=check,
+        check="accuracy",
         subject=subject,
         outcome=outcome,
-        unit=unit,
+        unit="dB",
         baseline=_mean_of(old),
         value=_mean_of(new),
         change=_mean_of(new - old),
@@ -152,16 +166,16 @@ def _mean(
         tolerance=tolerance,
         samples=len(new),
         needed=samples_needed(interval, len(new), tolerance) if outcome == "inconclusive" else None,
-        note=_why(outcome, interval, unit, tolerance),
+        note=_why(outcome, interval, tolerance),
     )
 
 
-def _why(outcome: str, interval: Interval | None, unit: str, tolerance: float) -> str:
+def _why(outcome: Outcome, interval: Interval | None, tolerance: float) -> str:
     if interval is None:
         return "too few photos for an interval"
     if outcome == "inconclusive":
-        return f"a loss of {tolerance:g} {unit} is neither shown nor excluded"
-    return f"{interval.middle:+.3f} {unit} in the mean" if outcome in ("regressed", "improved") else ""
+        return f"a loss of {tolerance:g} dB is neither shown nor excluded"
+    return f"{interval.middle:+.3f} dB in the mean" if outcome in ("regressed", "improved") else ""
 
 
 def _worst(subject: str, names: Sequence[str], new: np.ndarray, old: np.ndarray, limit: float) -> Finding:

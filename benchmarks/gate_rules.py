@@ -22,7 +22,7 @@ class Rules(BaseModel):
         default=0.01, ge=0, description="what another instruction set may change without being better or worse"
     )
     drift_levels: float = Field(
-        default=0.5, gt=0, description="mean distance from the golden's photos, of 255 levels, over the baseline's"
+        default=0.5, gt=0, description="distance of any photo from the golden's, root mean square of 255 levels"
     )
     seam_levels: float = Field(default=3.0, gt=0, description="rise of the highest seam, against the baseline's photo")
     patch_levels: float = Field(default=3.0, gt=0, description="rise of the largest brightness step between 64×64 px")
