@@ -1,5 +1,6 @@
 """Fixtures that several test files share."""
 
+import json
 import random
 import sys
 from functools import partial
@@ -11,12 +12,36 @@ import pytest
 from PIL import Image
 
 from mimdit.bundle import write_bundle
+from mimdit.cli import main
 
 from .crafted import crafted_files, crafted_manifest
 from .small import fill_small, small_manifest
 
 if TYPE_CHECKING:
     from mimdit.model.mimdit import MiMDiT
+
+
+class Outcome:
+    """What a command line ended with: exit code, both outputs, the JSON objects of stdout."""
+
+    def __init__(self, code: int, out: str, err: str):
+        self.code, self.out, self.err = code, out, err
+        self.rows = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    """Runs `mimdit` with arguments, in this process."""
+
+    def run(*args: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["mimdit", *map(str, args)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        code = ended.value.code
+        return Outcome(code if isinstance(code, int) else int(code is not None), captured.out, captured.err)
+
+    return run
 
 
 @pytest.fixture(autouse=True)

@@ -20,25 +20,6 @@ from mimdit.errors import PhotoError
 KEYS = ["input", "output", "variant", "megapixels", "seconds", "runtime", "bundle", "error", "skipped", "audit"]
 
 
-class Outcome:
-    def __init__(self, code: int, out: str, err: str):
-        self.code, self.out, self.err = code, out, err
-        self.rows = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    def run(*args: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["mimdit", *map(str, args)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        code = ended.value.code
-        return Outcome(code if isinstance(code, int) else int(code is not None), captured.out, captured.err)
-
-    return run
-
-
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """Two good photos at two depths, the second red, so that `auto` denoises it."""
