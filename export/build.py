@@ -49,6 +49,7 @@ def build(
         precision=precision,
         tiles=[graph.tile for graph in graphs],
         built_with=built_with,
+        platform=converter.platform,
     )
     with tempfile.TemporaryDirectory(prefix="mimdit-build-") as scratch:
         folder = Path(scratch)
@@ -62,6 +63,7 @@ def build(
             checkpoint=checkpoint,
             target=converter.target,
             precision=precision,
+            platform=converter.platform,
             tile_overlap=OVERLAP,
             photo_size=PHOTO_SIZE,
             models=models,
@@ -81,6 +83,8 @@ def _checked(
     file = f"{graph.name}{converter.suffix}"
     if fault := plan_difference(graph.plan, converter.tensor_names(folder / file)):
         raise CheckFailedError(f"{file} does not follow its routing plan: {fault}")
+    if converter.remark is not None:
+        tell(f"{file}: {converter.remark(folder / file)}")
     parity = _parity(graph, converter, precision, folder / file)
     seen = parity.reason if parity.max_error is None else f"max error {parity.max_error:.1e}"
     tell(f"{file}: {graph.plan.experts} sub-experts as planned, parity {parity.status}: {seen}")

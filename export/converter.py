@@ -2,7 +2,7 @@
 
 import importlib.util
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,10 +38,25 @@ class Converter:
     convert: Convert
     tensor_names: Callable[[Path], Iterable[str]]  # of the tensors in a written file, to count experts by
     known_failures: tuple[KnownFailure, ...] = ()
+    remark: Callable[[Path], str] | None = None  # what else a written file has to say while building
+    # Where a file is made for one kind of system or chip: what each is called here and how it is converted for, and
+    # which of them `convert` is for. Empty and None where one file serves all.
+    platforms: Mapping[str, Convert] = field(default_factory=dict)
+    platform: str | None = None
 
     def missing(self) -> tuple[str, ...]:
         """The packages that are not installed here."""
         return tuple(name for name in self.requires if importlib.util.find_spec(name) is None)
+
+    def on(self, platform: str) -> "Converter":
+        """The same for a named platform; raises with the list of what there is."""
+        if not self.platforms:
+            raise MimditError(f"files for {self.target} are the same on every platform: leave out --platform")
+        if platform not in self.platforms:
+            raise MimditError(
+                f"{self.target} cannot be built for {platform}: choose one of {', '.join(self.platforms)}"
+            )
+        return replace(self, convert=self.platforms[platform], platform=platform)
 
 
 def find(converters: Sequence[Converter], target: str, precision: str) -> Converter:

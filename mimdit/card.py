@@ -25,7 +25,7 @@ def facts(manifest: Manifest) -> dict[str, str]:
     dispatcher = manifest.dispatcher
     return {
         "id": manifest.id,
-        "target": f"{manifest.target} {manifest.precision}",
+        "target": " ".join(filter(None, (manifest.target, manifest.precision, manifest.platform))),
         "size": f"{sum(file.bytes for file in manifest.files) / 1e6:.1f} MB in {len(manifest.files)} files",
         "checkpoint": manifest.checkpoint,
         "tiles": f"overlap {manifest.tile_overlap} px, whole-photo view {manifest.photo_size}×{manifest.photo_size} px",

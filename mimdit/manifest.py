@@ -134,6 +134,7 @@ class Manifest(_Frozen):
     checkpoint: Sha256
     target: Target
     precision: Precision
+    platform: Text | None = Field(default=None, description="the kind of system or chip, where a file is for one")
     tile_overlap: int = Field(ge=0, description="pixels that neighbouring tiles share")
     photo_size: int = Field(default=64, ge=8, le=1024, description="P: side of the whole-photo view, in pixels")
     models: tuple[ModelEntry, ...] = Field(min_length=1)
@@ -158,6 +159,7 @@ class Manifest(_Frozen):
             precision=self.precision,
             tiles=[model.tile for model in self.models],
             built_with=self.built_with,
+            platform=self.platform,
         )
         if self.id != expected:
             raise ValueError(f"id {self.id} does not follow from the content, which gives {expected}")
@@ -185,10 +187,13 @@ def bundle_id(
     precision: Precision,
     tiles: Iterable[int],
     built_with: Mapping[str, str],
+    platform: str | None = None,
 ) -> str:
     """16 hex digits for what goes *into* a bundle: known before a file is made, so that the files can carry it."""
     plan_texts = {json.dumps(plan.model_dump(mode="json"), sort_keys=True) for plan in plans}
     content = [checkpoint, sorted(plan_texts), target, precision, sorted(set(tiles)), sorted(built_with.items())]
+    if platform is not None:
+        content.append(platform)
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 

@@ -72,8 +72,8 @@ def test_a_model_of_another_tile_size_is_refused(small: Path) -> None:
 
 
 def test_a_target_without_runtime_names_those_there_are() -> None:
-    with pytest.raises(BundleError, match="no runtime for target coreml; it runs onnx"):
-        find("coreml")
+    with pytest.raises(BundleError, match="no runtime for target abacus; it runs onnx"):
+        find("abacus")
 
 
 def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

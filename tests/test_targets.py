@@ -64,9 +64,7 @@ def graph(lively: MiMDiT) -> DeployableGraph:
 
 
 @pytest.fixture(scope="module", params=COMBINATIONS, ids=lambda pair: f"{pair[0].target}-{pair[1]}")
-def built(
-    request: pytest.FixtureRequest, graph: DeployableGraph, tmp_path_factory: pytest.TempPathFactory
-) -> Built:
+def built(request: pytest.FixtureRequest, graph: DeployableGraph, tmp_path_factory: pytest.TempPathFactory) -> Built:
     converter, precision = request.param
     for package in converter.missing():
         need(package)
@@ -119,7 +117,7 @@ def test_a_tile_keeps_the_contract_whatever_the_threads(built: Built) -> None:
     item = parity_inputs(FROZEN_TILE)[0]
     for threads in (1, None):
         runtime = open_runtime(bundle, "denoise", threads=threads)
-        assert (runtime.name, runtime.tile) == (built.converter.target, FROZEN_TILE)
+        assert (runtime.name.split()[0], runtime.tile) == (built.converter.target, FROZEN_TILE)
         restored = runtime.run(item.image, item.photo)
         assert restored.shape == item.image.shape
         assert not np.array_equal(restored, item.image)

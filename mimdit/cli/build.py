@@ -17,6 +17,12 @@ def build(
     out: Annotated[Path, typer.Option("--out", "-o", help="The bundle, NAME.mimdit.")],
     target: Annotated[Target, typer.Option(help="What the files are for.")] = "onnx",
     precision: Annotated[Precision, typer.Option(help="Number format of weights and activations.")] = "fp32",
+    platform: Annotated[
+        str | None,
+        typer.Option(
+            help="What the files are for, where that matters: coreml ios16 or ios18, tensorrt sm_89 and others."
+        ),
+    ] = None,
     variant: Annotated[str, typer.Option(help="NAME[,NAME] or all.")] = "all",
     tile: Annotated[str, typer.Option(help="Tile sides in px, e.g. 256 or 256,512: multiples of 64.")] = "256",
     steps: Annotated[int, typer.Option(min=1, max=1000, help="Student steps, unrolled in the graph.")] = 1,
@@ -40,6 +46,8 @@ def build(
     if out.exists() and not overwrite:
         raise CheckpointError(f"{out} exists: name another --out, or replace it with --overwrite")
     converter = find(EXPORTERS, target, precision)
+    if platform is not None:
+        converter = converter.on(platform)
     sides = [int(side) for side in tile.split(",") if side.strip().isdigit()]
     if not sides or len(sides) != len(tile.split(",")):
         raise CheckpointError(f"--tile '{tile}' is not a list of numbers: write for example 256,512")

@@ -1,0 +1,79 @@
+"""Core ML: coremltools from the ExportedProgram (from a traced module it fails with this torch), as .mlpackage."""
+
+import contextlib
+import io
+import logging
+import re
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mimdit import mil_file
+from mimdit.export.converter import Converter
+from mimdit.manifest import ID_KEY
+from mimdit.targets import Precision
+
+if TYPE_CHECKING:
+    from mimdit.export.graph import DeployableGraph
+
+# What coremltools leaves in a package beside the model: for a debugger, and in size a tenth of a small one.
+_DEBUG_FILE = "executorch_debug_handle_mapping.json"
+# coremltools turns a weight's name a.b.0.c into p_a_b_0_c: what stands for the sub-experts is turned back.
+_EXPERT = re.compile(r"branch_blocks_(\d+)_experts_([a-z]+_\d+)_")
+
+
+def _convert(
+    release: str, graphs: Sequence["DeployableGraph"], precision: Precision, folder: Path, bundle_id: str
+) -> None:
+    """`release`: the earliest that opens the files, as coremltools names it; iOS18 is macOS 15 too."""
+    import torch
+
+    logging.getLogger("coremltools").setLevel(logging.ERROR)  # it warns of every constant that it narrows
+    with contextlib.redirect_stderr(io.StringIO()):  # and draws a progress bar for every one of its passes
+        import coremltools
+
+        for graph in graphs:
+            program = torch.export.export(graph, graph.example_inputs()).run_decompositions({})
+            model = coremltools.convert(
+                program,
+                convert_to="mlprogram",
+                minimum_deployment_target=getattr(coremltools.target, release),
+                compute_precision={
+                    "fp32": coremltools.precision.FLOAT32,
+                    "fp16": coremltools.precision.FLOAT16,
+                }[precision],
+                # Photos go in and out as float32 at every precision: the contract of all targets.
+                inputs=[
+                    coremltools.TensorType(name, tuple(example.shape), dtype=np.float32)
+                    for name, example in zip(("image", "photo"), graph.example_inputs(), strict=True)
+                ],
+                outputs=[coremltools.TensorType("restored", dtype=np.float32)],
+                skip_model_load=True,
+            )
+            assert isinstance(model, coremltools.models.MLModel)
+            model.user_defined_metadata[ID_KEY] = bundle_id
+            package = folder / f"{graph.name}.mlpackage"
+            model.save(str(package))
+            (package / _DEBUG_FILE).unlink(missing_ok=True)
+
+
+def _tensor_names(path: Path) -> Iterable[str]:
+    return [_EXPERT.sub(r".branch.blocks.\1.experts.\2.", name) for name in mil_file.read(path).constants]
+
+
+_PLATFORMS = {"ios16": partial(_convert, "iOS16"), "ios18": partial(_convert, "iOS18")}
+
+CONVERTER = Converter(
+    target="coreml",
+    precisions=("fp32", "fp16"),
+    requires=("torch", "coremltools"),
+    suffix=".mlpackage",
+    tolerance={"fp32": 1e-4, "fp16": 3 / 255},
+    convert=_PLATFORMS["ios16"],
+    tensor_names=_tensor_names,
+    platform="ios16",
+    platforms=_PLATFORMS,
+)
