@@ -1,4 +1,7 @@
-"""ONNX: `torch.onnx.export` through the ExportedProgram, weights shared between the files of a bundle."""
+"""ONNX: `torch.onnx.export` through the ExportedProgram, weights shared between the files of a bundle.
+
+At fp16 weights and arithmetic are fp16, inputs and output stay those of the tensor contract.
+"""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -20,6 +23,7 @@ OPSET = 20
 def _convert(graphs: Sequence["DeployableGraph"], precision: Precision, folder: Path, bundle_id: str) -> None:
     import onnx
     import torch
+    from onnxruntime.transformers.float16 import convert_float_to_float16
 
     from mimdit.export.shared_weights import SharedWeights
 
@@ -36,6 +40,9 @@ def _convert(graphs: Sequence["DeployableGraph"], precision: Precision, folder: 
         )
         assert program is not None
         model = without_notes(program.model_proto)
+        if precision == "fp16":
+            # All operations: which of them lack fp16 arithmetic is for the device to know, and CPUs insert casts.
+            model = convert_float_to_float16(model, keep_io_types=True, op_block_list=[])
         model.metadata_props.add(key=ID_KEY, value=bundle_id)
         shared.take_from(model)
         onnx.save(model, folder / f"{graph.name}.onnx")
@@ -57,10 +64,10 @@ def _tensor_names(path: Path) -> Iterable[str]:
 
 CONVERTER = Converter(
     target="onnx",
-    precisions=("fp32",),
-    requires=("torch", "onnx", "onnxscript"),
+    precisions=("fp32", "fp16"),
+    requires=("torch", "onnx", "onnxscript", "onnxruntime"),
     suffix=".onnx",
-    tolerance={"fp32": 1e-4},
+    tolerance={"fp32": 1e-4, "fp16": 3 / 255},
     convert=_convert,
     tensor_names=_tensor_names,
 )

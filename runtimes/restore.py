@@ -46,11 +46,15 @@ class Restorer:
     """Restores photo after photo, from several threads if need be; every model is loaded once, when first needed.
 
     tile: which of the bundle's tile sizes; None takes the one that computes least for a photo, see `best_tile`.
+    provider: which of the runtime's backends, see `open_runtime`.
     """
 
-    def __init__(self, bundle: "Bundle", *, threads: int | None = None, tile: int | None = None):
+    def __init__(
+        self, bundle: "Bundle", *, threads: int | None = None, tile: int | None = None, provider: str | None = None
+    ):
         self._bundle = bundle
         self._threads = threads
+        self._provider = provider
         self._tile = tile
         self._runtimes: dict[tuple[Variant, int], Runtime] = {}
         self._dispatcher: Dispatcher | None = None
@@ -138,7 +142,9 @@ class Restorer:
         tile = self._tile or best_tile(self._bundle, variant, height, width)
         with self._loading:
             if (variant, tile) not in self._runtimes:
-                self._runtimes[variant, tile] = open_runtime(self._bundle, variant, tile=tile, threads=self._threads)
+                self._runtimes[variant, tile] = open_runtime(
+                    self._bundle, variant, tile=tile, threads=self._threads, provider=self._provider
+                )
         return self._runtimes[variant, tile]
 
 

@@ -44,6 +44,12 @@ def restore(
     ] = False,
     bundle: Annotated[Path | None, typer.Option(help="A bundle NAME.mimdit; by default the embedded one.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Cores to use; by default all.")] = None,
+    provider: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Backend of ONNX Runtime: cpu, cuda, coreml, qnn or directml; by default cpu."
+        ),
+    ] = None,
     jobs: Annotated[
         int, typer.Option(min=1, help="Photos in work at once: one is read while another is restored.")
     ] = 2,
@@ -53,6 +59,9 @@ def restore(
         str | None,
         typer.Option(metavar="SIZE", help="Memory for all photos in work, as 600M or 2G; by default no limit."),
     ] = None,
+    strip_metadata: Annotated[
+        bool, typer.Option("--strip-metadata", help="Leave out EXIF, XMP and IPTC; how it was restored stays.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
     skip_done: Annotated[bool, typer.Option("--skip-done", help="Leave out photos whose output exists.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a photo.")] = False,
@@ -78,11 +87,12 @@ def restore(
         strength=strength,
         preview=window(preview),
         audit=audit,
+        strip_metadata=strip_metadata,
         overwrite=overwrite,
         skip_done=skip_done,
         max_megapixels=max_megapixels,
     )
-    restorer = Restorer(opened, threads=threads, tile=tile_size(tile))
+    restorer = Restorer(opened, threads=threads, tile=tile_size(tile), provider=provider)
     outcomes: list[Outcome] = []
     with reporter() as report, stopped_by_ctrl_c() as stop:
         restorer_of_files = PhotoRestorer(opened, restorer, settings, Memory(limit), stop)

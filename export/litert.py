@@ -1,0 +1,115 @@
+"""LiteRT: through litert-torch to .tflite. At fp16 the weights are stored so; a CPU computes in fp32 all the same."""
+
+import io
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mimdit.export.converter import Converter
+from mimdit.manifest import ID_KEY
+from mimdit.targets import Precision
+
+if TYPE_CHECKING:
+    from mimdit.export.graph import DeployableGraph
+
+
+def _convert(graphs: Sequence["DeployableGraph"], precision: Precision, folder: Path, bundle_id: str) -> None:
+    os.environ.setdefault("LITERT_TORCH_SHOW_PROGRESS", "n")  # it writes a page a graph to stdout, which is for data
+    import litert_torch
+
+    for graph in graphs:
+        image, photo = graph.example_inputs()
+        path = folder / f"{graph.name}.tflite"
+        litert_torch.convert(graph, sample_kwargs={"image": image, "photo": photo}).export(str(path))
+        model = _read(path)
+        _name_weights(model, graph)
+        _add_note(model, ID_KEY, bundle_id)
+        path.write_bytes(_packed(model))
+        if precision == "fp16":
+            path.write_bytes(_with_half_weights(path))
+
+
+def _name_weights(model: Any, graph: "DeployableGraph") -> None:
+    """Call the constants what the network calls them: the converter names them by class, and numbers them."""
+    import numpy as np
+
+    from mimdit.export.weight_names import WeightNames
+
+    names = WeightNames(graph)
+    for subgraph in model.subgraphs:
+        for tensor in subgraph.tensors:
+            data = model.buffers[tensor.buffer].data
+            if tensor.type == _float32() and data is not None:
+                name = names.name(np.frombuffer(bytes(data), np.float32))
+                tensor.name = name.encode() if name else tensor.name
+
+
+def _float32() -> int:
+    from ai_edge_litert.schema_py_generated import TensorType
+
+    return TensorType.FLOAT32
+
+
+def _add_note(model: Any, key: str, value: str) -> None:
+    """Metadata of a .tflite file is a named buffer."""
+    from ai_edge_litert.schema_py_generated import BufferT, MetadataT
+
+    buffer = BufferT()
+    buffer.data = list(value.encode())
+    note = MetadataT()
+    note.name, note.buffer = key.encode(), len(model.buffers)
+    model.buffers.append(buffer)
+    model.metadata = [*(model.metadata or []), note]
+
+
+def _with_half_weights(path: Path) -> bytes:
+    """The file with the weights of convolutions and linear layers in fp16, and a DEQUANTIZE behind each."""
+    from ai_edge_quantizer import qtyping
+    from ai_edge_quantizer.quantizer import Quantizer
+
+    quantizer = Quantizer(str(path))
+    quantizer.update_quantization_recipe(
+        regex=".*",
+        operation_name=qtyping.TFLOperationName.ALL_SUPPORTED,
+        op_config=qtyping.OpQuantizationConfig(
+            weight_tensor_config=qtyping.TensorQuantizationConfig(num_bits=16, dtype=qtyping.TensorDataType.FLOAT),
+            compute_precision=qtyping.ComputePrecision.FLOAT,
+            explicit_dequantize=True,
+        ),
+        algorithm_key="float_casting",
+    )
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):  # progress bars and a table
+        quantized = quantizer.quantize().quantized_model
+    assert quantized is not None
+    return bytes(quantized)
+
+
+def _read(path: Path) -> Any:
+    from ai_edge_litert.schema_py_generated import ModelT
+
+    return ModelT.InitFromPackedBuf(path.read_bytes(), 0)
+
+
+def _packed(model: Any) -> bytes:
+    import flatbuffers
+
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def _tensor_names(path: Path) -> Iterable[str]:
+    return [tensor.name.decode() for subgraph in _read(path).subgraphs for tensor in subgraph.tensors]
+
+
+CONVERTER = Converter(
+    target="litert",
+    precisions=("fp32", "fp16"),
+    requires=("torch", "litert_torch", "ai_edge_litert", "ai_edge_quantizer"),
+    suffix=".tflite",
+    tolerance={"fp32": 1e-4, "fp16": 3 / 255},
+    convert=_convert,
+    tensor_names=_tensor_names,
+)
