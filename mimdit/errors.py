@@ -41,10 +41,11 @@ class CheckpointError(MimditError):
 
 
 class MissingPackageError(MimditError):
-    """A package is not installed; names the extra that brings it."""
+    """A package is not installed; names the extra that brings it, or what suffices to run a bundle."""
 
-    def __init__(self, package: str, extra: str):
-        super().__init__(f"{package} is not installed: run  pip install 'mimdit[{extra}]'")
+    def __init__(self, package: str, extra: str, alone: str | None = None):
+        less = f", or  pip install {alone}  where bundles are only run" if alone else ""
+        super().__init__(f"{package} is not installed: run  pip install 'mimdit[{extra}]'{less}")
 
 
 class NotComparableError(MimditError):

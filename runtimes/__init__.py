@@ -25,7 +25,7 @@ def find(target: str) -> RuntimeSpec:
         if spec.target == target:
             for package in spec.requires:
                 if find_spec(package) is None:
-                    raise MissingPackageError(package, extra=target)
+                    raise MissingPackageError(package, extra=target, alone=spec.alone)
             return spec
     known = ", ".join(spec.target for spec in RUNTIMES)
     raise BundleError(

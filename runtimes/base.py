@@ -71,5 +71,7 @@ class RuntimeSpec:
     # With the packages there: why files of a precision cannot run on this machine all the same (no such device, no such
     # instructions), or None. What cannot run here can still be built; its manifest says that parity was not measured.
     hindrance: Callable[[Precision], str | None] = _nothing_hinders
+    # What pip installs to run files and no more, where the target's extra brings all that building them takes.
+    alone: str | None = None
     # The same as `open` on a named provider of the runtime; None where there is nothing to choose.
     open_on: Callable[[Path, int, int | None, str], Runtime] | None = None

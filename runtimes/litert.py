@@ -41,4 +41,4 @@ class LiteRtRuntime(Runtime):
             return self._runner(image=image, photo=photo)[self._output]
 
 
-RUNTIME = RuntimeSpec(target="litert", requires=("ai_edge_litert",), open=LiteRtRuntime)
+RUNTIME = RuntimeSpec(target="litert", requires=("ai_edge_litert",), open=LiteRtRuntime, alone="ai-edge-litert")

@@ -69,4 +69,6 @@ def _hindrance(precision: Precision) -> str | None:
     return "this CPU has no bf16 arithmetic (AVX512-BF16 or AMX): build for fp32"
 
 
-RUNTIME = RuntimeSpec(target="openvino", requires=("openvino",), open=OpenVinoRuntime, hindrance=_hindrance)
+RUNTIME = RuntimeSpec(
+    target="openvino", requires=("openvino",), open=OpenVinoRuntime, hindrance=_hindrance, alone="openvino"
+)

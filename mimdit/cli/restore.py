@@ -47,7 +47,7 @@ def restore(
     provider: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Backend of ONNX Runtime: cpu, cuda, coreml, qnn or directml; by default cpu."
+            metavar="NAME", help="Where it runs: onnx knows cpu, cuda, coreml, qnn, directml; coreml cpu, gpu, ane."
         ),
     ] = None,
     jobs: Annotated[
