@@ -67,10 +67,26 @@ COMMANDS = {
         "Export frozen variants into a bundle, after checking each file against its PyTorch graph.",
         extra="onnx",
     ),
+    "targets": CommandLine(
+        "mimdit.cli.targets:targets",
+        "Show which targets can be built for and run here, and the line that installs what is missing.",
+    ),
+    "gate": CommandLine(
+        "mimdit.cli.gate:gate",
+        "Hold a bundle to an earlier one, and stop what got worse.",
+    ),
+    "baseline": CommandLine(
+        "mimdit.cli.baseline:baseline",
+        "Accept a run as the baseline that `mimdit gate` holds later ones to.",
+    ),
     "evaluate": CommandLine(
         "mimdit.cli.evaluate:evaluate",
         "Measure what a model restores: PSNR, SSIM and FLIP per degradation and per photo.",
         extra="bench",
+    ),
+    "bench": CommandLine(
+        "mimdit.cli.bench:bench",
+        "Measure bundles on this device: latency, restored photos, memory, energy.",
     ),
 }
 
