@@ -17,7 +17,7 @@ from mimdit.benchmarks.run_file import Result, Run, Samples
 from mimdit.benchmarks.verdict import CHECKS, Check, Finding, Verdict, overall
 from mimdit.errors import NotComparableError
 
-__all__ = ["gate", "gate_results"]
+__all__ = ["gate", "gate_results", "same_machine", "verdict_of"]
 
 
 def gate(run: Run, baseline: Run, rules: Rules, only: Collection[Check] = CHECKS) -> Verdict:
@@ -29,12 +29,17 @@ def gate(run: Run, baseline: Run, rules: Rules, only: Collection[Check] = CHECKS
         prefix = f"{now.name}: " if len(baseline.results) > 1 else ""
         found = gate_results(now, before, rules, only, anchors if len(baseline.results) == 1 else ())
         findings += [finding.model_copy(update={"subject": prefix + finding.subject}) for finding in found]
+    return verdict_of(findings, run, now=run.results, before=baseline.results)
+
+
+def verdict_of(findings: Sequence[Finding], run: Run, *, now: Sequence[Result], before: Sequence[Result]) -> Verdict:
+    """One word for all findings. Times of a run that is invalid (the wrong power mode) are no times."""
     if invalid := run.conditions.invalid:
-        findings = [_not_gated(finding, invalid) if finding.unit in ("ms", "J") else finding for finding in findings]
+        findings = [_not_gated(f, invalid) if f.check in ("latency", "energy") else f for f in findings]
     return Verdict(
         outcome=overall(findings),
-        baseline=", ".join(f"{result.name} {result.key.bundle}" for result in baseline.results),
-        run=", ".join(f"{result.name} {result.key.bundle}" for result in run.results),
+        baseline=", ".join(f"{result.name} {result.key.bundle}" for result in before),
+        run=", ".join(f"{result.name} {result.key.bundle}" for result in now),
         findings=tuple(findings),
         facts=_facts(run),
     )

@@ -34,13 +34,17 @@ COMMANDS = {
         "mimdit.cli.restore:restore",
         "Restore photos: remove noise, blur, haze, rain, darkness, JPEG artefacts.",
     ),
+    "explain": CommandLine(
+        "mimdit.cli.explain:explain",
+        "Explain a restored photo: what was done to it, by which bundle, and whether that holds.",
+    ),
     "info": CommandLine(
         "mimdit.cli.info:info",
         "Show what a bundle holds, how it was built and what it reaches.",
     ),
     "verify": CommandLine(
         "mimdit.cli.verify:verify",
-        "Check a bundle: schema, files, sizes, hashes, weights.",
+        "Check a bundle: schema, files, sizes, hashes, weights, experts.",
     ),
     "train": CommandLine(
         "mimdit.cli.train:train",
