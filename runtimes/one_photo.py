@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from mimdit.batch import Job
 from mimdit.errors import BundleError, MimditError, MissingPackageError, PhotoError
 from mimdit.files import write_file
-from mimdit.image import MAX_MEGAPIXELS, Photo, check_suffix, exif, load, save
+from mimdit.image import MAX_MEGAPIXELS, Photo, check_suffix, load, save
+from mimdit.image.provenance import with_provenance
+from mimdit.runtimes.explain import provenance_of
 from mimdit.runtimes.memory import Memory
 from mimdit.runtimes.restore import Restorer, VariantChoice
 from mimdit.runtimes.tiler import Progress, Window
@@ -30,6 +32,7 @@ class Settings:
     audit: bool = False
     overwrite: bool = False
     skip_done: bool = False
+    strip_metadata: bool = False
     max_megapixels: float = MAX_MEGAPIXELS
 
 
@@ -118,13 +121,20 @@ class PhotoRestorer:
             in_place=not settings.audit,
         )
         outcome.variant, outcome.runtime = restored.variant or "none", restored.runtime
-        if restored.variant is None and window is None and output.suffix == source.suffix:
+        untouched = restored.variant is None and window is None and not settings.strip_metadata
+        if untouched and output.suffix == source.suffix:
             # Nothing to restore: encoding again would change the pixels all the same.
             write_file(output, source.read_bytes(), overwrite=settings.overwrite)
             return
         if window is not None:
-            photo = _cropped(photo, window)
-        outcome.notes = photo.notes + save(photo.with_working(restored.pixels), output, overwrite=settings.overwrite)
+            photo = photo.cropped(window.top, window.left, window.height, window.width)
+        if settings.strip_metadata:
+            photo = photo.without_metadata()
+        photo = photo.with_working(restored.pixels)
+        if restored.variants:
+            told = provenance_of(self._bundle, restored, source, settings.strength, window)
+            photo = with_provenance(photo, told)
+        outcome.notes = photo.notes + save(photo, output, overwrite=settings.overwrite)
 
     def _unless_stopped(self, progress: Progress | None) -> Progress:
         def tell(done: int, total: int) -> None:
@@ -134,11 +144,3 @@ class PhotoRestorer:
                 progress(done, total)
 
         return tell
-
-
-def _cropped(photo: Photo, window: Window) -> Photo:
-    rows = slice(window.top, window.top + window.height)
-    columns = slice(window.left, window.left + window.width)
-    block = exif.reset(photo.exif, window.width, window.height) if photo.exif else None
-    alpha = None if photo.alpha is None else photo.alpha[rows, columns]
-    return replace(photo, pixels=photo.pixels[rows, columns], alpha=alpha, exif=block)

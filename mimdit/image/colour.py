@@ -20,29 +20,42 @@ _SRGB_D50 = np.array([[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], 
 
 @dataclass(frozen=True)
 class ColourSpace:
-    """Three tone curves and a matrix.
+    """Three tone curves and a matrix, in float32: whole photos go through.
 
-    curves f64[3,65536]: encoded 0..1 → linear, never falling; to_linear_srgb f64[3,3]: the space's linear → sRGB's.
+    curves f32[3,65536]: encoded 0..1 → linear, never falling · inverses f32[3,65536]: linear → encoded, over equal
+    steps of sRGB's own curve up to `ends` f32[3], because equal steps of light are too coarse near black ·
+    to_linear_srgb f32[3,3]: the space's linear → sRGB's.
     """
 
     curves: np.ndarray
+    inverses: np.ndarray
+    ends: np.ndarray
     to_linear_srgb: np.ndarray
 
     def to_srgb(self, pixels: np.ndarray) -> np.ndarray:
         """[n,W,3] u8, u16 or f32 of this space → f32, sRGB-encoded, below 0 and above 1 where sRGB ends."""
-        linear = np.empty(pixels.shape, np.float64)
+        linear = np.empty(pixels.shape, np.float32)
         for channel in range(3):
             linear[..., channel] = _decode(pixels[..., channel], self.curves[channel])
-        return _srgb_encode(linear @ self.to_linear_srgb.T).astype(np.float32)
+        return _srgb_encode(linear @ self.to_linear_srgb.T)
 
     def from_srgb(self, encoded: np.ndarray) -> np.ndarray:
         """The inverse of `to_srgb`: f32[n,W,3] → f32 in 0..1, cut where this space ends."""
-        linear = _srgb_decode(encoded.astype(np.float64)) @ np.linalg.inv(self.to_linear_srgb).T
+        linear = _srgb_decode(encoded) @ np.linalg.inv(self.to_linear_srgb).T
+        steps = _srgb_encode(linear)
         own = np.empty(encoded.shape, np.float32)
-        places = np.linspace(0, 1, _LEVELS)
         for channel in range(3):
-            own[..., channel] = np.interp(linear[..., channel], self.curves[channel], places)
+            own[..., channel] = _between(steps[..., channel] / self.ends[channel], self.inverses[channel])
         return own
+
+
+def _space(curves: np.ndarray, matrix: np.ndarray) -> ColourSpace:
+    """curves f64[3,65536], matrix f64[3,3]."""
+    places = np.linspace(0, 1, _LEVELS)
+    ends = _srgb_encode(curves[:, -1])
+    inverses = [np.interp(_srgb_decode(places * end), curve, places) for end, curve in zip(ends, curves, strict=True)]
+    single = (array.astype(np.float32) for array in (curves, np.stack(inverses), ends, matrix))
+    return ColourSpace(*single)
 
 
 @lru_cache(maxsize=8)  # a folder's photos share one profile; a space is 1.5 MB
@@ -59,7 +72,7 @@ def colour_space(icc: bytes | None, grey: bool) -> ColourSpace | None:
     places = np.linspace(0, 1, _LEVELS)
     curves = np.stack([np.maximum.accumulate(curve(places)) for curve in profile.curves])
     matrix = np.eye(3) if profile.matrix is None else np.linalg.inv(_SRGB_D50) @ profile.matrix
-    space = ColourSpace(curves, matrix)
+    space = _space(curves, matrix)
     return None if _is_srgb(space) else space
 
 
@@ -75,8 +88,15 @@ def is_exact(icc: bytes | None, grey: bool) -> bool:
 
 def _decode(values: np.ndarray, curve: np.ndarray) -> np.ndarray:
     if values.dtype == np.float32:
-        return np.interp(values, np.linspace(0, 1, _LEVELS), curve)
+        return _between(values, curve)
     return curve[:: _LEVELS // 256 + 1][values] if values.dtype == np.uint8 else curve[values]
+
+
+def _between(places: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """f32 in 0..1, cut to it → what a table of equal steps says there, linear in between."""
+    steps = np.clip(places, 0, 1) * np.float32(len(table) - 1)
+    low = np.minimum(steps.astype(np.int32), len(table) - 2)
+    return table[low] + (steps - low) * (table[low + 1] - table[low])
 
 
 def _is_srgb(space: ColourSpace) -> bool:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mimdit.image import exif
 from mimdit.image.working import back_from_working, to_working
 
 __all__ = ["Photo"]
@@ -48,6 +49,16 @@ class Photo:
         Where nothing was changed every pixel comes back to the bit, also one whose colour sRGB does not hold.
         """
         return replace(self, pixels=back_from_working(self.pixels, restored, self.icc, self.grey))
+
+    def cropped(self, top: int, left: int, height: int, width: int) -> "Photo":
+        """A part of it, in pixels from the top left corner."""
+        place = slice(top, top + height), slice(left, left + width)
+        return replace(
+            self,
+            pixels=self.pixels[place],
+            alpha=None if self.alpha is None else self.alpha[place],
+            exif=None if self.exif is None else exif.reset(self.exif, width, height),
+        )
 
     def without_metadata(self) -> "Photo":
         """Pixels and profile alone: no EXIF (place, time, camera), no XMP, no IPTC."""

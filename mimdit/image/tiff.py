@@ -57,7 +57,8 @@ def read_deep(file: BinaryIO, tags: Tags) -> Samples:
     photometric, bits, formats = tags[PHOTOMETRIC][0], set(tags[BITS]), set(tags.get(FORMAT, (_UNSIGNED,)))
     if photometric not in (0, 1, 2) or len(bits) != 1 or len(formats) != 1:
         raise PhotoError("is neither grey nor RGB of one depth: convert it to RGB")
-    image = _pillow(file) if bits == {16} and formats == {_UNSIGNED} else None
+    chunky = tags.get(PLANAR, (1,))[0] == 1
+    image = _pillow(file) if chunky and bits == {16} and formats == {_UNSIGNED} else None
     samples = _by_pillow(file, image) if image is not None else _by_hand(file, tags, *bits, *formats)
     colours = 3 if photometric == 2 else 1
     extra = tags.get(EXTRA, ())

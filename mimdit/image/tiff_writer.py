@@ -57,7 +57,7 @@ def write(
     for top in range(0, height, _ROWS):
         samples = np.ascontiguousarray(rows(slice(top, top + _ROWS)), dtype.newbyteorder("<"))
         if dtype.kind != "f":
-            samples[:, 1:] = samples[:, 1:] - samples[:, :-1]
+            samples = np.diff(samples, axis=1, prepend=np.zeros_like(samples[:, :1]))
         packed = zlib.compress(samples.tobytes(), 6)
         offsets.append(file.tell() - start)
         lengths.append(len(packed))

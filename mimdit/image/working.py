@@ -1,8 +1,7 @@
 """The network's space: sRGB. From the file's own colours into it and back, without a shift where nothing changed.
 
-What comes back is `own + F(before + change) − F(before)`: the file's own value, and what the change makes of it, with F
-from sRGB to the file's space and `before` the file's colour in sRGB beyond 0..1, too. Rounding, and colours that sRGB
-cannot hold, fall out of the difference.
+A pixel that the restoration left alone keeps its own value, to the bit. Where it changed something, the change is added
+to the pixel's colour in sRGB beyond 0..1, so that what sRGB cannot hold, and the network did not see, is still there.
 """
 
 from collections.abc import Iterator
@@ -47,8 +46,10 @@ def back_from_working(own: np.ndarray, restored: np.ndarray, icc: bytes | None, 
         if restored.dtype != np.float32:  # the network saw u16
             seen = np.rint(seen * _FULL) / _FULL
         change = to_unit(restored[rows]) - seen
-        moved = change if space is None else space.from_srgb(before + change) - space.from_srgb(before)
-        after = to_unit(own[rows]) + moved
+        after = before + change
+        if space is not None:
+            after = space.from_srgb(after)
+        after = np.where(change.any(-1, keepdims=True), after, to_unit(own[rows]))
         result[rows] = after if own.dtype == np.float32 else from_unit(np.clip(after, 0, 1), own.dtype)
     return result
 

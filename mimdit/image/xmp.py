@@ -5,7 +5,16 @@ Nothing here parses XML: packets come from strangers, and an XML parser expands 
 
 import re
 
-__all__ = ["has_gain_map", "orientation", "read_property", "reset", "with_description", "without_gain_map"]
+__all__ = [
+    "escape",
+    "has_gain_map",
+    "orientation",
+    "read_property",
+    "reset",
+    "unescape",
+    "with_description",
+    "without_gain_map",
+]
 
 _EMPTY = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
@@ -14,6 +23,7 @@ _EMPTY = (
 ).encode()
 _END = re.compile(rb"</([A-Za-z_][\w.-]*):RDF\s*>")
 _ORIENTATION = re.compile(rb"""(\btiff:Orientation(?:\s*=\s*["']|\s*>\s*))([1-8])""")
+_EMPTY_DESCRIPTION = re.compile(rb"<([\w.-]+):Description(?:\s[^>]*)?\sxmlns:mimdit=[^>]*>\s*</\1:Description\s*>")
 _GAIN_MAP = re.compile(rb"\b(?:hdrgm|HDRGainMap):|\bContainer:Directory\b")
 
 
@@ -40,13 +50,15 @@ def without_gain_map(packet: bytes) -> bytes:
 
 
 def with_description(packet: bytes | None, text: str, *, replacing: tuple[str, ...]) -> bytes:
-    """The packet with one more rdf:Description, and without the properties `replacing` ("prefix:Name" or "prefix:*").
+    """The packet with one more rdf:Description, and without the properties `replacing` ("prefix:Name").
 
-    A packet without an end of its RDF is damaged, and a new one takes its place.
+    text: the description, with the prefix rdf. A packet without an end of its RDF is damaged, and a new one takes its
+    place.
     """
     packet = packet or _EMPTY
     for name in replacing:
         packet = _without(packet, name.encode())
+    packet = _EMPTY_DESCRIPTION.sub(b"", packet)
     if _END.search(packet) is None:
         packet = _EMPTY
     end = list(_END.finditer(packet))[-1]
