@@ -14,6 +14,7 @@ from mimdit.routing.plan import BlockPlan, ExpertPlan, RoutingPlan
 from mimdit.targets import Variant
 
 CRAFTED_TILE = 16
+GAIN_NAME = "branch.blocks.0.experts.spatial_0.gain"  # so that the plan's only sub-expert is inside
 GAIN = np.array([1.0, 0.5, 0.25], np.float32).reshape(1, 3, 1, 1)
 
 
@@ -25,12 +26,12 @@ def crafted_plan(variant: Variant) -> RoutingPlan:
 
 def crafted_model(tile: int = CRAFTED_TILE, *, location: str = "weights.bin", offset: int = 0) -> onnx.ModelProto:
     """restored = clip(image × gain): the gain lies in another file, the limits of the clip inline."""
-    gain = TensorProto(name="gain", data_type=TensorProto.FLOAT, dims=GAIN.shape, data_location=TensorProto.EXTERNAL)
+    gain = TensorProto(name=GAIN_NAME, data_type=TensorProto.FLOAT, dims=GAIN.shape, data_location=TensorProto.EXTERNAL)
     for key, value in (("location", location), ("offset", str(offset)), ("length", str(GAIN.nbytes))):
         gain.external_data.add(key=key, value=value)
     limits = [numpy_helper.from_array(np.array(value, np.float32), name) for value, name in ((0, "zero"), (1, "one"))]
     nodes = [
-        helper.make_node("Mul", ["image", "gain"], ["x"]),
+        helper.make_node("Mul", ["image", GAIN_NAME], ["x"]),
         helper.make_node("Clip", ["x", "zero", "one"], ["restored"]),
     ]
 

@@ -301,7 +301,7 @@ def test_model(crafted: Path, name: str) -> None:
 def test_infinite_weights_outside_the_model_file(crafted: Path) -> None:
     (crafted / "weights.bin").write_bytes(np.array([1, np.inf, 1], np.float32).tobytes())
     reseal(crafted)
-    refused(crafted, "weights.bin: expected finite weights, found NaN or infinity in 'gain'")
+    refused(crafted, "weights.bin: expected finite weights, found NaN or infinity in 'branch.blocks.0")
 
 
 @pytest.mark.parametrize(

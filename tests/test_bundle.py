@@ -244,16 +244,18 @@ def test_info(crafted: Path) -> None:
 def test_verify(crafted: Path) -> None:
     shown = run(verify, str(crafted))
     assert shown.exit_code == 0
-    assert [line.split()[:2] for line in shown.stdout.splitlines()] == [["ok", name] for name in CHECK_NAMES]
+    assert [line.split()[:2] for line in shown.stdout.splitlines()] == [
+        ["ok", name] for name in (*CHECK_NAMES, "experts")
+    ]
 
     (crafted / "weights.bin").write_bytes(GAIN[..., ::-1].tobytes()[:-1] + b"x")
     shown = run(verify, str(crafted))
     assert isinstance(shown.exception, BundleError)
     assert shown.exception.exit_code == 2
-    assert [line[:7].strip() for line in shown.stdout.splitlines()] == ["ok", "ok", "FAILED", "not run"]
+    assert [line[:7].strip() for line in shown.stdout.splitlines()] == ["ok", "ok", "FAILED", "not run", "not run"]
     result = json.loads(run(verify, str(crafted), "--json").stdout)
     assert result["passed"] is False
-    assert [check["passed"] for check in result["checks"]] == [True, True, False, None]
+    assert [check["passed"] for check in result["checks"]] == [True, True, False, None, None]
     assert "weights.bin" in result["checks"][2]["seen"]
 
 
