@@ -18,10 +18,22 @@ import numpy as np
 
 from mimdit.benchmarks.synthetic import SYNTHETIC, Synthetic, degraded
 from mimdit.errors import MimditError, PhotoError
+from mimdit.example_photos import EXAMPLES, read_examples
 from mimdit.image import SUFFIXES, load
-from mimdit.targets import Variant
+from mimdit.targets import VARIANT_DEGRADATIONS, Variant
 
-__all__ = ["CLEAN", "LONG_SIDE", "MANIFEST", "Case", "Group", "Pair", "folder_groups", "manifest_groups", "select"]
+__all__ = [
+    "CLEAN",
+    "LONG_SIDE",
+    "MANIFEST",
+    "Case",
+    "Group",
+    "Pair",
+    "example_groups",
+    "folder_groups",
+    "manifest_groups",
+    "select",
+]
 
 MANIFEST = "MANIFEST.tsv"
 CLEAN = "clean"  # the degradation of photos that have none
@@ -101,20 +113,33 @@ def manifest_groups(folder: Path) -> list[Group]:
     return groups
 
 
-def folder_groups(inputs: Path, truth: Path) -> list[Group]:
+def folder_groups(inputs: Path, truth: Path | None) -> list[Group]:
     """One group: each photo below `inputs` with that of the same relative name, but for the suffix, below `truth`.
 
     Nobody says what is wrong with them: the variant that belongs to them is `general`. Raises PhotoError.
     """
-    truths = {path.relative_to(truth).with_suffix(""): path for path in _photos(truth)}
+    truths = {} if truth is None else {path.relative_to(truth).with_suffix(""): path for path in _photos(truth)}
     cases = []
     for path in _photos(inputs):
         name = path.relative_to(inputs)
-        if name.with_suffix("") not in truths:
+        if truth is not None and name.with_suffix("") not in truths:
             raise PhotoError(f"{path}: expected its truth in {truth} under the same name, found none")
-        cases.append(replace(_real_case(path, truths[name.with_suffix("")]), image=name.as_posix()))
+        cases.append(replace(_real_case(path, truths.get(name.with_suffix(""))), image=name.as_posix()))
     degradation, variant = _UNKNOWN
     return [Group(degradation, inputs.resolve().name, variant, tuple(cases))]
+
+
+def example_groups() -> list[Group]:
+    """The example photos of the package: one group a degradation."""
+    return [
+        Group(
+            VARIANT_DEGRADATIONS[example.variant][0],
+            "examples",
+            example.variant,
+            (_real_case(EXAMPLES / example.degraded, EXAMPLES / example.truth),),
+        )
+        for example in read_examples()
+    ]
 
 
 def select(groups: Iterable[Group], names: Iterable[str] = (), limit: int | None = None) -> list[Group]:

@@ -45,7 +45,8 @@ def bundle_method(bundle: "Bundle", choices: Sequence[str], threads: int | None 
 
     Raises MimditError for a choice that the bundle does not offer.
     """
-    check_choices(choices, bundle.variants, dispatcher=bundle.manifest.dispatcher is not None)
+    unasked = len(bundle.variants) == 1  # a sole variant needs no dispatcher to be chosen
+    check_choices(choices, bundle.variants, dispatcher=unasked or bundle.manifest.dispatcher is not None)
     restorer = Restorer(bundle, threads=threads)
 
     def restore(photo: np.ndarray, choice: VariantChoice) -> Answer:

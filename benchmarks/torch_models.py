@@ -7,7 +7,7 @@ the model's doing.
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from mimdit.targets import VARIANTS, Variant
 if TYPE_CHECKING:
     from mimdit.model.mimdit import MiMDiT
 
-__all__ = ["is_collection", "model_method"]
+__all__ = ["TorchRuntime", "is_collection", "model_method", "restore_photo"]
 
 _TILE = 256  # px, as `mimdit build` makes them by default
 _OVERLAP = 32  # px, as in every bundle
@@ -73,26 +73,32 @@ def _variant_folders(folder: Path) -> "list[tuple[Variant, Path]]":
     return [(name, folder / name / "model") for name in VARIANTS if (folder / name / "model" / _CONFIG).is_file()]
 
 
+def restore_photo(photo: np.ndarray, runtime: Runtime, overlap: int) -> np.ndarray:
+    """[H,W,3] of any pixel dtype → the same, restored in the runtime's tiles."""
+    return np.concatenate([from_unit(strip, photo.dtype) for strip in restore_strips(photo, runtime, overlap)])
+
+
 def _restorer(model: "MiMDiT", steps: int) -> Callable[..., Answer]:
-    runtime = _TorchRuntime(model, steps)
+    runtime = TorchRuntime(model, steps)
 
     def restore(photo: np.ndarray, used: str) -> Answer:
-        strips = [from_unit(strip, photo.dtype) for strip in restore_strips(photo, runtime, _OVERLAP)]
-        return np.concatenate(strips), used
+        return restore_photo(photo, runtime, _OVERLAP), used
 
     return restore
 
 
-class _TorchRuntime(Runtime):
-    """A model in eager mode on the CPU, behind the contract of every runtime."""
+class TorchRuntime(Runtime):
+    """A model in eager mode on the processor or on CUDA, behind the contract of every runtime."""
 
-    def __init__(self, model: "MiMDiT", steps: int):
-        super().__init__("torch", "cpu", _TILE)
-        self._model = model.eval().requires_grad_(False)
+    def __init__(self, model: "MiMDiT", steps: int, device: Literal["cpu", "cuda"] = "cpu"):
+        super().__init__("torch", "gpu" if device == "cuda" else "cpu", _TILE)
+        self._model = model.eval().requires_grad_(False).to(device)  # pyright: ignore[reportArgumentType]
         self._steps = steps
+        self._device = device
 
     def _run(self, image: np.ndarray, photo: np.ndarray) -> np.ndarray:
         import torch
 
         with torch.inference_mode():
-            return self._model(torch.from_numpy(image), torch.from_numpy(photo), steps=self._steps).numpy()
+            tensors = (torch.from_numpy(array).to(self._device) for array in (image, photo))
+            return self._model(*tensors, steps=self._steps).float().cpu().numpy()

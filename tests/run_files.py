@@ -63,16 +63,7 @@ def a_run(
         interleaved_with=(),
         timer=1e-7,
     )
-    energy = Energy(
-        meter="rapl",
-        joules=None,
-        seconds=None,
-        photos=0,
-        megapixels=0.0,
-        joules_per_photo=None,
-        joules_per_megapixel=None,
-        reason="no powercap",
-    )
+    energy = Energy(meter="rapl", reason="this system has no powercap counters")
     return Run(
         device=Device(system="Linux 6", architecture="x86_64", processor=PROCESSOR, cores=2, instruction_set=SETS),
         conditions=Conditions(

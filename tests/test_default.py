@@ -12,7 +12,7 @@ from PIL import Image
 import mimdit
 from mimdit import degrade
 from mimdit.bundle import Bundle, open_bundle
-from mimdit.cli.demo import EXAMPLES
+from mimdit.example_photos import EXAMPLES
 from mimdit.runtimes import open_runtime
 from mimdit.runtimes.tiler import restore_strips, whole_photo_view
 from mimdit.runtimes.view import block_mean

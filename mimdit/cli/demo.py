@@ -7,31 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import BaseModel, ConfigDict, TypeAdapter
-
-from mimdit.errors import PhotoError
-from mimdit.targets import Variant
 
 if TYPE_CHECKING:
     from mimdit.bundle import Bundle
     from mimdit.cli.demo_page import Comparison
 
-__all__ = ["EXAMPLES", "demo"]
+__all__ = ["demo"]
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
 PAGE_NAME = "mimdit-demo.html"
-
-
-class Example(BaseModel):
-    """One entry of examples.json: file names beside it, the variant to restore with, who made the photo."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    degraded: str
-    truth: str
-    variant: Variant
-    credit: str
 
 
 def demo(
@@ -41,6 +24,7 @@ def demo(
     """Restore the shipped example photos and write a before/after page."""
     from mimdit.bundle import open_bundle
     from mimdit.cli.demo_page import page
+    from mimdit.example_photos import EXAMPLES
     from mimdit.files import write_file
 
     bundle = open_bundle()
@@ -58,13 +42,14 @@ def demo(
 def _compare(folder: Path, bundle: "Bundle") -> "list[Comparison]":
     """Restores every example of a folder and measures it against its truth."""
     from mimdit.cli.demo_page import Comparison
+    from mimdit.example_photos import read_examples
     from mimdit.image import load
     from mimdit.metrics import psnr
     from mimdit.runtimes.restore import Restorer
 
     restorer = Restorer(bundle)
     comparisons = []
-    for example in _examples(folder):
+    for example in read_examples(folder):
         degraded = load(folder / example.degraded).pixels
         truth = load(folder / example.truth).pixels
         began = time.perf_counter()
@@ -84,14 +69,6 @@ def _compare(folder: Path, bundle: "Bundle") -> "list[Comparison]":
             )
         )
     return comparisons
-
-
-def _examples(folder: Path) -> list[Example]:
-    try:
-        text = (folder / "examples.json").read_bytes()
-    except FileNotFoundError:
-        raise PhotoError(f"{folder}: the example photos are missing: install mimdit again") from None
-    return TypeAdapter(list[Example]).validate_json(text)
 
 
 def _finite(decibel: float) -> float | None:
