@@ -74,6 +74,4 @@ def _signature(finding: Finding) -> Stage | None:
 
 
 def _other_scales(now: Factors, before: Factors) -> bool:
-    if now.scales is None or before.scales is None or now.scales == before.scales:
-        return False
-    return not {"weights", "calibration", "precision", "plan", "converter"} & set(differing(now, before))
+    return differing(now, before) == ("calibration",) and now.calibration == before.calibration

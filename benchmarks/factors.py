@@ -66,8 +66,12 @@ def factors_of(bundle: "Bundle") -> Factors:
 
 
 def differing(a: Factors, b: Factors) -> tuple[Factor, ...]:
-    """The factors in which two bundles differ, in the order of FACTORS."""
-    return tuple(factor for factor in FACTORS if getattr(a, factor) != getattr(b, factor))
+    """The factors in which two bundles differ, in the order of FACTORS.
+
+    Scales that differ though everything else is the same are another calibration, whatever the manifests say.
+    """
+    found = tuple(factor for factor in FACTORS if getattr(a, factor) != getattr(b, factor))
+    return found or (("calibration",) if a.scales != b.scales else ())
 
 
 def stale(new: Factors, old: Factors) -> str | None:

@@ -51,7 +51,7 @@ def gate_bundle(
     *,
     command: str,
     threads: int | None,
-    progress: Progress,
+    progress: Progress = lambda total: lambda: None,
 ) -> Gated:
     """Measure a bundle on the photos of a baseline, and hold it to that."""
     groups = photo_groups(photos.folder, photos.truth, photos.limit or crops_of(baseline))
@@ -69,7 +69,7 @@ def gate_against(
     *,
     command: str,
     threads: int | None,
-    progress: Progress,
+    progress: Progress = lambda total: lambda: None,
 ) -> Gated:
     """Measure two bundles in turns: the new one may differ from the old one by no more than the rules say."""
     groups = photo_groups(photos.folder, photos.truth, photos.limit)

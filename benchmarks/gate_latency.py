@@ -42,8 +42,8 @@ def race(
     image, photo = rng.random((1, 3, tile, tile), np.float32), rng.random(PHOTO_SHAPE, np.float32)
     runtimes = [open_runtime(bundle, variant, tile=tile, threads=threads) for bundle in (new, old, old)]
     calls = [partial(runtime.run, image, photo) for runtime in runtimes]
-    times = [timing.seconds for timing in timings(calls, samples=rounds, advance=advance)]
-    return judge_times(f"a tile, {variant}", *times, tolerance)
+    first, second, third = timings(calls, samples=rounds, advance=advance)
+    return judge_times(f"a tile, {variant}", first.seconds, second.seconds, third.seconds, tolerance)
 
 
 def judge_times(

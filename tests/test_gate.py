@@ -163,17 +163,16 @@ def test_twenty_small_losses_are_stopped_by_the_sixth() -> None:
     rng = np.random.default_rng(0)
     level = dict(NOISE)
     baseline = accept(a_run(level), "first", "2026-01-01")
-    releases = 0
-    while releases < 20:
-        releases += 1
+    for release in range(1, 21):
         level = {name: db - 0.05 + rng.normal(0, 0.02) for name, db in level.items()}
         verdict = gate(a_run(level), baseline, Rules(), ["accuracy"])
         if verdict.outcome == "regressed":
-            break
+            assert 4 <= release <= 6
+            assert [f.subject for f in verdict.of("regressed")] == ["noise (made), against the anchor"]
+            return
         assert verdict.outcome == "pass"
         baseline = accept(a_run(level), "a release", "2026-01-02", baseline)
-    assert 4 <= releases <= 6
-    assert [f.subject for f in verdict.of("regressed")] == ["noise (made), against the anchor"]
+    pytest.fail("twenty releases passed")
 
 
 def test_the_anchor_follows_gains_degradation_by_degradation() -> None:

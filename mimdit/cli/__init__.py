@@ -83,6 +83,11 @@ COMMANDS = {
         "mimdit.cli.baseline:baseline",
         "Accept a run as the baseline that `mimdit gate` holds later ones to.",
     ),
+    "bisect": CommandLine(
+        "mimdit.cli.bisect:bisect",
+        "Find what made a bundle worse: weights, plan, calibration, precision or converter.",
+        extra="onnx",
+    ),
     "evaluate": CommandLine(
         "mimdit.cli.evaluate:evaluate",
         "Measure what a model restores: PSNR, SSIM and FLIP per degradation and per photo.",

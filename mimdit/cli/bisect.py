@@ -1,0 +1,44 @@
+"""`mimdit bisect`."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["bisect"]
+
+
+def bisect(
+    good: Annotated[Path, typer.Argument(metavar="GOOD", help="The bundle that was right, NAME.mimdit.")],
+    bad: Annotated[Path, typer.Argument(metavar="BAD", help="The one that is worse.")],
+    photos: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Photos, or a data set. [default: example crops]")
+    ] = None,
+    truth: Annotated[Path | None, typer.Option(metavar="DIR", help="Their truths, under equal names.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Photos of each degradation.")] = 8,
+    threads: Annotated[int | None, typer.Option(min=1, help="Cores to use; by default all.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Find what made a bundle worse: weights, plan, calibration, precision or converter.
+
+    Each factor in which the two manifests differ is put back, one at a time, and the photos are measured anew: what it
+    recovers is what it cost. The bundles are ONNX; their files are crossed tensor by tensor, nothing is trained or
+    exported. Plan, precision and converter are the graph itself where the graphs differ: if several of them do, they
+    are named together, and a bundle built with only one of them changed tells them apart.
+    """
+    from mimdit.benchmarks.bisection import bisect as run
+    from mimdit.benchmarks.measured import photo_groups
+    from mimdit.bundle import open_bundle
+
+    groups = [group for group in photo_groups(photos, truth, limit) if group.variant is not None]
+    opened = open_bundle(good), open_bundle(bad)
+    found = run(*opened, groups, threads=threads, tell=lambda line: typer.echo(line, err=True))
+    if as_json:
+        typer.echo(json.dumps(asdict(found), indent=1))
+        return
+    typer.echo(f"{found.degradation}: {found.good:.3f} dB in {good}, {found.bad:.3f} dB in {bad}")
+    for suspect in found.suspects:
+        typer.echo(f"{suspect.name}: put back recovers {suspect.recovered:+.3f} dB, alone costs {suspect.lost:+.3f} dB")
+    typer.echo(f"It is the {found.culprit}." if found.culprit else "No factor explains half of a loss.")
