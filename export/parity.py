@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from mimdit.degrade import degrade
-from mimdit.errors import CheckFailedError
+from mimdit.errors import BundleError, CheckFailedError
 from mimdit.export.graph import DeployableGraph
 from mimdit.manifest import Parity
 from mimdit.metrics import psnr
@@ -49,7 +49,8 @@ def check_parity(
 ) -> Parity:
     """Compare on every input.
 
-    Raises CheckFailedError with the figures where the largest error passes `tolerance` or a PSNR is below the lowest.
+    Raises CheckFailedError with the figures where the largest error passes `tolerance` or a PSNR is below the lowest,
+    and where an output breaks the tensor contract.
     """
     errors: list[Array] = []
     decibels: list[float] = []
@@ -57,7 +58,10 @@ def check_parity(
     for item in parity_inputs(graph.tile):
         with torch.no_grad():
             expected = graph(torch.from_numpy(item.image), torch.from_numpy(item.photo)).numpy()
-        found = runtime.run(item.image, item.photo)
+        try:
+            found = runtime.run(item.image, item.photo)
+        except BundleError as error:  # not even a picture
+            raise CheckFailedError(f"parity of {graph.name} failed on the tile '{item.name}': {error}") from error
         errors.append(np.abs(found - expected))
         decibels.append(psnr(found, expected))
         names.append(item.name)
