@@ -25,6 +25,7 @@ PROFILES = {
     "PQ": icc.of_code_points(Cicp(9, cicp.PQ)) or b"",
     "HLG": icc.of_code_points(Cicp(9, 18)) or b"",
 }
+PROFILE_OF_SRGB = icc.make("sRGB", PRIMARIES[1], SRGB_CURVE)
 LCMS = ImageCms.createProfile("sRGB")
 
 
@@ -113,7 +114,7 @@ def test_colours_that_srgb_does_not_hold_are_still_there_after_a_change() -> Non
 
 
 def test_srgb_profiles_cost_nothing() -> None:
-    for profile in (ImageCms.ImageCmsProfile(LCMS).tobytes(), icc.make("sRGB", PRIMARIES[1], SRGB_CURVE), None):
+    for profile in (ImageCms.ImageCmsProfile(LCMS).tobytes(), PROFILE_OF_SRGB, None):
         photo = Photo(_colours(), icc=profile)
         assert photo.working() is photo.pixels
 

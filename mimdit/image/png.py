@@ -27,13 +27,10 @@ _BIGGEST_CHUNK = 2**20
 
 
 def read_chunks(file: BinaryIO, *, pixels: bool) -> Chunks:
-    """Chunks of a file, those with pixels only on request. Raises ValueError where it ends early or a sum is wrong."""
+    """Chunks of a file as far as it reaches, those with pixels only on request. Raises ValueError for a wrong sum."""
     file.seek(len(_SIGNATURE))
     chunks: dict[bytes, list[bytes]] = {}
-    while True:
-        head = file.read(8)
-        if len(head) < 8:
-            raise ValueError("ends early")
+    while len(head := file.read(8)) == 8:
         length, name = struct.unpack(">I4s", head)
         if name == b"IDAT" and not pixels:
             file.seek(length + 4, 1)
@@ -44,7 +41,8 @@ def read_chunks(file: BinaryIO, *, pixels: bool) -> Chunks:
         if name == b"IDAT" or name not in chunks:
             chunks.setdefault(name, []).append(content)
         if name == b"IEND":
-            return {name: b"".join(parts) for name, parts in chunks.items()}
+            break
+    return {name: b"".join(parts) for name, parts in chunks.items()}
 
 
 def is_deep(image: "Image") -> bool:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_MEGAPIXELS", "load"]
 
 MAX_MEGAPIXELS = 200
+_PILLOW_MEGAPIXELS = 179  # twice PIL.Image.MAX_IMAGE_PIXELS, which is global and thus not ours to change
 _IPTC_RESOURCE = 0x0404  # of Photoshop's resources in a JPEG
 _ORIENTATION = 274
 _PNG_XMP = "XML:com.adobe.xmp"
@@ -41,6 +42,8 @@ def load(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS, admit: CheckSize
         _check_size(width, height, max_megapixels)
         admit(width, height)
 
+    from PIL.Image import DecompressionBombError
+
     try:
         with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata; what matters is raised
@@ -55,13 +58,20 @@ def load(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS, admit: CheckSize
         raise PhotoError(f"{path}: expected a photo, found a folder") from None
     except PermissionError:
         raise PhotoError(f"{path}: may not be read: check its permissions") from None
+    except DecompressionBombError:
+        raise PhotoError(
+            f"{path}: has more than the {_PILLOW_MEGAPIXELS} megapixels that Pillow decodes of such a file, whatever "
+            "--max-megapixels says: reduce it"
+        ) from None
     except Exception as error:  # on damaged files decoders raise whatever their arithmetic ends in
         raise PhotoError(f"{path}: is damaged ({one_line(error)}): get a whole copy") from error
 
 
 def one_line(error: Exception) -> str:
     """The first line of what an error says, printable; its type where it says nothing."""
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    said = error.args[0] if error.args else ""
+    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(error)  # LibRaw speaks bytes
+    text = text.splitlines()[0] if text else type(error).__name__
     return "".join(character if character.isprintable() else "?" for character in text)[:200]
 
 
