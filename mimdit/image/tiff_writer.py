@@ -19,6 +19,7 @@ _EXIF, _GPS, _INTEROP, _PHOTOSHOP, _ORIENTATION = 34665, 34853, 40965, 34377, 27
 # Tags that say how the pixels of a file are stored, or that are kept apart: not what was photographed.
 LAYOUT = {254, 255, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 317, 320, 322, 323, 324, 325, 330}
 LAYOUT |= {338, 339, 347, 513, 514, 529, 530, 531, 532, tiff.ICC, tiff.XMP, tiff.IPTC, _PHOTOSHOP, _ORIENTATION}
+LAYOUT |= {33421, 33422, *range(50706, 52600)}  # a sensor's mosaic and DNG: with these a result would pass for RAW
 _ROWS = 64  # a strip
 _LONG, _UNDEFINED, _BYTE = 4, 7, 1
 
