@@ -33,7 +33,7 @@ class Defects(BaseModel):
     patch: float = Field(default=0.0, description="largest step of the error between means of 64×64 px side by side")
     input_patch: float = Field(default=0.0, description="the input's own")
     swapped: bool = Field(default=False, description="with red and blue exchanged it would be nearer to the truth")
-    displaced_blocks: int = Field(default=0, description="blocks of 64×64 px that lie one pixel off")
+    displaced_blocks: int = Field(default=0, description="blocks of 32×32 px that lie one pixel off")
 
     @property
     def suspicious(self) -> bool:

@@ -9,7 +9,7 @@ from mimdit.metrics import psnr
 
 __all__ = ["displaced_blocks", "swap_gain"]
 
-_BLOCK = 64  # px
+_BLOCK = 32  # px
 _CLEARLY = 2.0  # by how much less a displaced block's squared error is once it is moved back
 _NEIGHBOURS = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right]
 
@@ -21,7 +21,7 @@ def swap_gain(photo: np.ndarray, truth: np.ndarray) -> float:
 
 
 def displaced_blocks(restored: np.ndarray, degraded: np.ndarray, truth: np.ndarray) -> int:
-    """How many blocks of 64×64 px of the restored photo lie one pixel off, where the degraded photo's do not.
+    """How many blocks of 32×32 px of the restored photo lie one pixel off, where the degraded photo's do not.
 
     u8[H,W,3] each. A block counts where moving it by one pixel halves its squared error, which neither noise nor a
     blurred edge makes: those agree best where they are.
