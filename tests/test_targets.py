@@ -5,6 +5,8 @@ MIMDIT_REQUIRE=all, as in `.ci/run`, it fails.
 """
 
 import os
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +23,8 @@ from mimdit.export.parity import LOWEST_PSNR, parity_inputs
 from mimdit.manifest import Manifest
 from mimdit.model.mimdit import MiMDiT
 from mimdit.routing.inside import plan_difference
-from mimdit.runtimes import RUNTIMES, open_runtime
+from mimdit.runtimes import RUNTIMES, RuntimeSpec, open_runtime
+from mimdit.runtimes import find as find_runtime
 from mimdit.runtimes.restore import restore
 from mimdit.targets import Precision
 
@@ -159,6 +162,39 @@ def test_a_missing_package_names_the_extra(converter: Converter) -> None:
     extra = rf"no_such_package is not installed.*mimdit\[{converter.target}\]"
     with pytest.raises(MissingPackageError, match=extra):
         find([lacking], converter.target, converter.precisions[0])
+
+
+@pytest.mark.parametrize("spec", RUNTIMES, ids=lambda spec: spec.target)
+def test_a_missing_runtime_names_what_to_install(spec: RuntimeSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not spec.requires:
+        pytest.skip(f"{spec.target} needs the base install only")
+    monkeypatch.setattr("mimdit.runtimes.find_spec", lambda name: None)
+    with pytest.raises(
+        MissingPackageError, match=rf"{spec.requires[0]} is not installed.*mimdit\[{spec.target}\]"
+    ) as caught:
+        find_runtime(spec.target)
+    if spec.alone:
+        assert f"pip install {spec.alone}  where bundles are only run" in str(caught.value)
+
+
+def test_restoring_needs_no_torch(built: Built) -> None:
+    """In a process that refuses to import it: what a device has."""
+    if built.converter.target == "executorch":
+        pytest.skip("ExecuTorch's own Python bindings import torch")
+    built.open()
+    done = subprocess.run(
+        [sys.executable, "-c", _RESTORE_WITHOUT_TORCH, str(built.path)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["(40,", "30,", "3)"]
+
+
+_RESTORE_WITHOUT_TORCH = """
+import sys
+sys.modules.update(dict.fromkeys(("torch", "onnx", "diffusers", "litert_torch", "nncf", "coremltools")))
+import numpy, mimdit
+print(mimdit.restore(numpy.full((40, 30, 3), 128, numpy.uint8), mimdit.load_bundle(sys.argv[1])).shape)
+"""
 
 
 def test_every_target_is_exported_once_and_has_a_runtime() -> None:
