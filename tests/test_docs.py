@@ -38,7 +38,9 @@ def test_readme_opens_with_two_commands_of_which_ci_runs_the_second() -> None:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_documented_commands_and_options_exist(path: Path) -> None:
-    for command, *arguments in mimdit_calls(path.read_text()):
+    for words in mimdit_calls(path.read_text()):
+        size = 2 if " ".join(words[:2]) in COMMANDS else 1  # `golden record` is one command of two words
+        command, arguments = " ".join(words[:size]), words[size:]
         assert command in COMMANDS, f"{path.name} shows `mimdit {command}`"
         known = {option for parameter in _import_command(command).params for option in parameter.opts}
         shown = {argument for argument in arguments if argument.startswith("-")}
