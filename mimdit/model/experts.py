@@ -123,8 +123,8 @@ class SwinAttention(nn.Module):
             index = torch.arange(size, device=like.device)
             return (index >= size - n).long() + (index >= size - shift).long()
 
-        label = region(h)[:, None] * 3 + region(w)[None, :]  # [h,w]
-        label = label.reshape(h // n, n, w // n, n).permute(0, 2, 1, 3).reshape(-1, n * n)  # [windows,n²]
+        rows, columns = region(h).reshape(-1, 1, n, 1), region(w).reshape(1, -1, 1, n)
+        label = (rows * 3 + columns).reshape(-1, n * n)  # [windows,n²]
         return torch.where(label[:, :, None] == label[:, None, :], 0.0, -100.0).unsqueeze(1)
 
 
