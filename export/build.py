@@ -4,7 +4,7 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 
 from mimdit.bundle import write_bundle
@@ -40,7 +40,7 @@ def build(
 
     Raises CheckFailedError, and leaves no bundle, where the files hold other sub-experts than the plan or fail parity.
     """
-    built_with = {name: version(name) for name in ("mimdit", *converter.requires)}
+    built_with = {name: _version(name) for name in ("mimdit", *converter.requires)}
     hashes = [checkpoint_hash(graph.model) for graph in graphs]
     identity = bundle_id(
         checkpoint=(checkpoint := hashlib.sha256("".join(hashes).encode()).hexdigest()),
@@ -74,6 +74,14 @@ def build(
         return write_bundle(
             out, manifest, lambda partial: shutil.copytree(folder, partial, dirs_exist_ok=True), overwrite=overwrite
         )
+
+
+def _version(package: str) -> str:
+    """Of a package by its import name; the name that it is installed by may be another (tensorrt-rtx-cu12)."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return version(packages_distributions()[package][0])
 
 
 def _checked(

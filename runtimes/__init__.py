@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from mimdit.errors import BundleError, MissingPackageError
-from mimdit.runtimes import coreml, litert, onnx, openvino
+from mimdit.runtimes import coreml, litert, onnx, openvino, tensorrt
 from mimdit.runtimes.base import Runtime, RuntimeSpec
 
 if TYPE_CHECKING:
@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
 __all__ = ["RUNTIMES", "Runtime", "RuntimeSpec", "find", "open_runtime"]
 
-RUNTIMES: tuple[RuntimeSpec, ...] = (onnx.RUNTIME, coreml.RUNTIME, openvino.RUNTIME, litert.RUNTIME)
+RUNTIMES: tuple[RuntimeSpec, ...] = (
+    onnx.RUNTIME,
+    coreml.RUNTIME,
+    openvino.RUNTIME,
+    litert.RUNTIME,
+    tensorrt.RUNTIME,
+)
 
 
 def find(target: str) -> RuntimeSpec:
