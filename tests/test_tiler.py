@@ -178,14 +178,14 @@ def test_tiles_that_the_view_cannot_follow_are_refused() -> None:
             _restore(np.zeros((9, 9, 3), np.uint8), EchoRuntime(tile), overlap)
 
 
-class SharpeningRuntime(EchoRuntime):
+class SmoothingRuntime(EchoRuntime):
     """Sees beyond each pixel, and black beyond the tile's border, as a network with zero padding does."""
 
     def _run(self, image: np.ndarray, photo: np.ndarray) -> np.ndarray:
         padded = np.pad(image, ((0, 0), (0, 0), (4, 4), (4, 4)))
         sums = np.pad(padded.cumsum(2).cumsum(3), ((0, 0), (0, 0), (1, 0), (1, 0)))
         mean = (sums[..., 9:, 9:] - sums[..., :-9, 9:] - sums[..., 9:, :-9] + sums[..., :-9, :-9]) / 81
-        return np.clip(0.7 * image + 0.3 * mean.astype(np.float32), 0, 1)
+        return np.clip(0.9 * image + 0.1 * mean.astype(np.float32), 0, 1)
 
 
 @settings(max_examples=40, deadline=None)
@@ -195,10 +195,10 @@ def test_a_window_is_the_same_part_of_the_whole(data: st.DataObject) -> None:
     top, left = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
     window = Window(top, left, data.draw(st.integers(1, height - top)), data.draw(st.integers(1, width - left)))
     photo = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    whole = np.concatenate(list(restore_strips(photo, SharpeningRuntime(64), 16)))
+    whole = np.concatenate(list(restore_strips(photo, SmoothingRuntime(64), 16)))
     calls: list[tuple[int, int]] = []
     strips = restore_strips(
-        photo, SharpeningRuntime(64), 16, window=window, progress=lambda done, total: calls.append((done, total))
+        photo, SmoothingRuntime(64), 16, window=window, progress=lambda done, total: calls.append((done, total))
     )
     part = np.concatenate(list(strips))
     assert np.array_equal(part, whole[top : top + window.height, left : left + window.width])
@@ -209,9 +209,9 @@ def test_a_window_is_the_same_part_of_the_whole(data: st.DataObject) -> None:
 @given(st.integers(1, 400), st.integers(1, 200))
 def test_strips_may_be_written_over_the_photo(height: int, width: int) -> None:
     photo = np.random.default_rng(0).random((height, width, 3), np.float32)
-    apart = _restore(photo, SharpeningRuntime(64), 16)
+    apart = _restore(photo, SmoothingRuntime(64), 16)
     row = 0
-    for strip in restore_strips(photo, SharpeningRuntime(64), 16):
+    for strip in restore_strips(photo, SmoothingRuntime(64), 16):
         photo[row : row + len(strip)] = strip
         row += len(strip)
     assert np.array_equal(photo, apart)
