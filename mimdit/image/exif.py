@@ -4,12 +4,15 @@ Writing a block anew would move what its maker's notes point at, and break them.
 followed; what cannot be followed is left as it is.
 """
 
+import io
 import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-__all__ = ["MARKER", "is_adobe_rgb", "orientation", "refresh_thumbnail", "reset"]
+from mimdit.image import ifd
+
+__all__ = ["MARKER", "block_of", "directory_of", "is_adobe_rgb", "orientation", "refresh_thumbnail", "reset"]
 
 MARKER = b"Exif\0\0"
 _ORIENTATION, _EXIF_IFD, _INTEROP_IFD = 0x0112, 0x8769, 0xA005
@@ -38,13 +41,13 @@ class _Block:
     def write(self, form: str, place: int, value: int) -> None:
         struct.pack_into(self.order + form, self.content, place, value)
 
-    def entries(self, ifd: int) -> Iterator[_Entry]:
-        for i in range(self.read("H", ifd)):
-            place = ifd + 2 + 12 * i
+    def entries(self, start: int) -> Iterator[_Entry]:
+        for i in range(self.read("H", start)):
+            place = start + 2 + 12 * i
             yield _Entry(self.read("H", place), self.read("H", place + 2), place + 8)
 
-    def find(self, ifd: int, tag: int) -> _Entry | None:
-        return next((entry for entry in self.entries(ifd) if entry.tag == tag), None)
+    def find(self, start: int, tag: int) -> _Entry | None:
+        return next((entry for entry in self.entries(start) if entry.tag == tag), None)
 
     def number(self, entry: _Entry | None) -> int | None:
         if entry is None or entry.kind not in (_SHORT, _LONG):
@@ -55,12 +58,12 @@ class _Block:
         if entry is not None and entry.kind in (_SHORT, _LONG):
             self.write("H" if entry.kind == _SHORT else "I", entry.place, value)
 
-    def child(self, ifd: int, tag: int) -> int | None:
-        return self.number(self.find(ifd, tag))
+    def child(self, start: int, tag: int) -> int | None:
+        return self.number(self.find(start, tag))
 
-    def following(self, ifd: int) -> int:
+    def following(self, start: int) -> int:
         """Where the offset of the next directory stands."""
-        return ifd + 2 + 12 * self.read("H", ifd)
+        return start + 2 + 12 * self.read("H", start)
 
     @property
     def first(self) -> int:
@@ -72,6 +75,21 @@ class _Block:
 
 
 _DAMAGED = (struct.error, KeyError, IndexError)
+
+
+def block_of(directory: ifd.Directory, order: ifd.Order) -> bytes | None:
+    """A block that holds a directory; None for an empty one."""
+    start = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8)
+    return MARKER + start + ifd.pack(directory, order, 8) if directory else None
+
+
+def directory_of(block: bytes) -> tuple[ifd.Directory, ifd.Order]:
+    """A block's directory, thumbnail left out, and its byte order; an empty one where it is damaged."""
+    try:
+        directory, _, order = ifd.read_first(io.BytesIO(block.removeprefix(MARKER)))
+        return directory, order
+    except struct.error:
+        return {}, "<"
 
 
 def orientation(block: bytes) -> int:
@@ -117,10 +135,10 @@ def refresh_thumbnail(block: bytes, jpeg: bytes) -> bytes:
     try:
         tiff = _Block(block)
         pointer = tiff.following(tiff.first)
-        ifd = tiff.read("I", pointer)
-        if not ifd:
+        second = tiff.read("I", pointer)
+        if not second:
             return block
-        place, length = tiff.find(ifd, _THUMBNAIL), tiff.find(ifd, _THUMBNAIL_LENGTH)
+        place, length = tiff.find(second, _THUMBNAIL), tiff.find(second, _THUMBNAIL_LENGTH)
         start, room = tiff.number(place), tiff.number(length)
         if start is None or room is None or start + room > len(tiff.content) or room == 0:
             tiff.write("I", pointer, 0)

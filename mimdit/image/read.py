@@ -1,5 +1,6 @@
 """Photo file → `Photo`: the format by its content, the size before any pixel, then pixels, colours, metadata."""
 
+import struct
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 
 from mimdit.errors import MissingPackageError, PhotoError
 from mimdit.image import exif as exif_block
-from mimdit.image import heif, icc, png, raw, tiff
+from mimdit.image import heif, icc, ifd, png, raw, tiff
 from mimdit.image import xmp as packet
 from mimdit.image.colour import is_exact
 from mimdit.image.decode import Decoded, from_samples, pillow_pixels
@@ -136,20 +137,20 @@ def _png(file: BinaryIO, image: "Image") -> Decoded:
 
 
 def _tiff(file: BinaryIO, check_size: CheckSize) -> Photo:
-    tags, more = tiff.first_page(file)
-    check_size(tags[tiff.WIDTH][0], tags[tiff.HEIGHT][0])
-    if tiff.is_deep(tags):
-        samples, has_alpha, turned = tiff.read_deep(file, tags)
-        decoded = from_samples(samples, has_alpha)._replace(icc=_joined(tags.get(tiff.ICC)))
+    page = tiff.first_page(file)
+    check_size(page.number(tiff.WIDTH), page.number(tiff.HEIGHT))
+    if tiff.is_deep(page):
+        samples, has_alpha, turned = tiff.read_deep(file, page)
+        decoded = from_samples(samples, has_alpha)._replace(icc=page.content(tiff.ICC))
     else:
         decoded, turned = pillow_pixels(_open(file, "TIFF")), True
-    notes = (*decoded.notes, *((_FIRST_ONLY.format("pages"),) if more else ()))
+    notes = (*decoded.notes, *((_FIRST_ONLY.format("pages"),) if page.more else ()))
     return _photo(
         decoded._replace(notes=notes),
         exif=_tiff_exif(file),
-        xmp=_joined(tags.get(tiff.XMP)),
-        iptc=_joined(tags.get(tiff.IPTC)),
-        turn=tags.get(_ORIENTATION, (None,))[0],
+        xmp=page.content(tiff.XMP),
+        iptc=page.content(tiff.IPTC),
+        turn=page.number(_ORIENTATION, 1),
         turned=turned,
     )
 
@@ -168,6 +169,7 @@ def _photo(
     xmp = xmp.encode() if isinstance(xmp, str) else xmp or None
     notes, icc_profile = decoded.notes, decoded.icc
     turn = 1 if turned else turn or (exif_block.orientation(exif) if exif else packet.orientation(xmp) if xmp else 1)
+    turn = turn if turn in range(1, 9) else 1
     pixels = upright(decoded.pixels, turn)
     alpha = None if decoded.alpha is None else upright(decoded.alpha, turn)
     if icc_profile is None and exif and exif_block.is_adobe_rgb(exif):
@@ -219,25 +221,15 @@ def _legacy_exif(image: "Image") -> bytes | None:
 
 
 def _tiff_exif(file: BinaryIO) -> bytes | None:
-    """A TIFF's own tags are its EXIF: those that say what was photographed, as a block."""
-    from PIL.Image import Exif
-
+    """A TIFF's own tags are its EXIF: those that say what was photographed, as a block. RAW files are TIFF, mostly."""
+    file.seek(0)
+    if file.read(2) not in (b"II", b"MM"):
+        return None
     try:
-        file.seek(0)
-        block = Exif()
-        block.load_from_fp(file)
-        for tag in LAYOUT:
-            block.pop(tag, None)
-        return block.tobytes() if len(block) else None
-    except Exception:  # metadata that cannot be read costs no picture
+        directory, _, order = ifd.read_first(file)
+    except struct.error:
         return None
-
-
-def _joined(value: tuple | None) -> bytes | None:
-    """A tag of bytes, however Pillow hands it out."""
-    if not value:
-        return None
-    return value[0] if isinstance(value[0], bytes) else bytes(value) if isinstance(value[0], int) else None
+    return exif_block.block_of({tag: entry for tag, entry in directory.items() if tag not in LAYOUT}, order)
 
 
 def _head(file: BinaryIO) -> bytes:

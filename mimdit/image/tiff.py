@@ -5,16 +5,18 @@ twice, as for PNG. Floats and the rest are put together here, uncompressed or de
 """
 
 import zlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
 
 from mimdit.errors import PhotoError
+from mimdit.image import ifd
 
 if TYPE_CHECKING:
     from PIL.TiffImagePlugin import TiffImageFile
 
-__all__ = ["Samples", "first_page", "is_deep", "read_deep"]
+__all__ = ["Page", "Samples", "first_page", "is_deep", "read_deep"]
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES = 256, 257, 258, 259, 262, 277
 STRIP_OFFSETS, STRIP_ROWS, STRIP_BYTES, PLANAR, PREDICTOR = 273, 278, 279, 284, 317
@@ -24,7 +26,27 @@ NONE, DEFLATE, OLD_DEFLATE = 1, 8, 32946
 _UNSIGNED, _FLOAT = 1, 3
 _PREMULTIPLIED = 1
 
-Tags = dict[int, tuple]
+
+@dataclass(frozen=True)
+class Page:
+    """The first picture's directory; `more` says whether other pictures follow."""
+
+    entries: ifd.Directory
+    order: ifd.Order
+    more: bool
+
+    def numbers(self, tag: int, default: tuple[int, ...] | None = None) -> tuple[int, ...]:
+        """Raises KeyError where the tag is missing and there is no default."""
+        entry = self.entries[tag] if default is None else self.entries.get(tag)
+        return default or () if entry is None else entry.numbers(self.order)
+
+    def number(self, tag: int, default: int | None = None) -> int:
+        return self.numbers(tag, None if default is None else (default,))[0]
+
+    def content(self, tag: int) -> bytes | None:
+        """The bytes of a tag, or None."""
+        entry = self.entries.get(tag)
+        return None if entry is None else entry.content
 
 
 class Samples(NamedTuple):
@@ -35,33 +57,28 @@ class Samples(NamedTuple):
     upright: bool
 
 
-def first_page(file: BinaryIO) -> tuple[Tags, bool]:
-    """Tags of the first picture, each a tuple; whether there are more pictures. Raises whatever damage ends in."""
-    from PIL.TiffImagePlugin import ImageFileDirectory_v2
-
-    file.seek(0)
-    ifd = ImageFileDirectory_v2(file.read(8))
-    file.seek(ifd.next)
-    ifd.load(file)
-    tags = {tag: value if isinstance(value, tuple) else (value,) for tag, value in ifd.items()}
-    return tags, bool(ifd.next)
+def first_page(file: BinaryIO) -> Page:
+    """Raises struct.error and KeyError for damage."""
+    directory, following, order = ifd.read_first(file)
+    return Page(directory, order, bool(following))
 
 
-def is_deep(tags: Tags) -> bool:
+def is_deep(page: Page) -> bool:
     """Whether any channel has more than 8 bits."""
-    return max(tags.get(BITS, (1,))) > 8
+    return max(page.numbers(BITS, (1,))) > 8
 
 
-def read_deep(file: BinaryIO, tags: Tags) -> Samples:
+def read_deep(file: BinaryIO, page: Page) -> Samples:
     """All samples. Raises PhotoError for a layout that is not read, ValueError for damage."""
-    photometric, bits, formats = tags[PHOTOMETRIC][0], set(tags[BITS]), set(tags.get(FORMAT, (_UNSIGNED,)))
+    photometric, bits = page.number(PHOTOMETRIC), set(page.numbers(BITS))
+    formats = set(page.numbers(FORMAT, (_UNSIGNED,)))
     if photometric not in (0, 1, 2) or len(bits) != 1 or len(formats) != 1:
         raise PhotoError("is neither grey nor RGB of one depth: convert it to RGB")
-    chunky = tags.get(PLANAR, (1,))[0] == 1
+    chunky = page.number(PLANAR, 1) == 1
     image = _pillow(file) if chunky and bits == {16} and formats == {_UNSIGNED} else None
-    samples = _by_pillow(file, image) if image is not None else _by_hand(file, tags, *bits, *formats)
+    samples = _by_pillow(file, image) if image is not None else _by_hand(file, page, *bits, *formats)
     colours = 3 if photometric == 2 else 1
-    extra = tags.get(EXTRA, ())
+    extra = page.numbers(EXTRA, ())
     has_alpha = samples.shape[-1] > colours and (not extra or extra[0] in (0, _PREMULTIPLIED, 2))
     samples = samples[..., : colours + has_alpha]
     if photometric == 0:
@@ -121,25 +138,24 @@ def _with_raw(args: object, raw: str) -> object:
     return (raw, *args[1:]) if isinstance(args, tuple) else raw
 
 
-def _by_hand(file: BinaryIO, tags: Tags, bits: int, format: int) -> np.ndarray:
+def _by_hand(file: BinaryIO, page: Page, bits: int, format: int) -> np.ndarray:
     """u16 or f32 [H,W,C], strips or tiles, chunky or planar."""
     kinds = {(16, _UNSIGNED): "u2", (16, _FLOAT): "f2", (32, _FLOAT): "f4", (64, _FLOAT): "f8"}
-    compression = tags.get(COMPRESSION, (NONE,))[0]
+    compression = page.number(COMPRESSION, NONE)
     if (bits, format) not in kinds:
         raise PhotoError(f"has {bits}-bit integers: convert it to 16 bits or to float")
     if compression not in (NONE, DEFLATE, OLD_DEFLATE):
         raise PhotoError(f"is compressed in a way that is not read at this depth ({compression}): save it with ZIP")
-    file.seek(0)
-    kind = np.dtype((">" if file.read(2) == b"MM" else "<") + kinds[bits, format])
-    height, width, channels = tags[HEIGHT][0], tags[WIDTH][0], tags.get(SAMPLES, (1,))[0]
-    planar = tags.get(PLANAR, (1,))[0] == 2
-    predictor = tags.get(PREDICTOR, (1,))[0]
-    if TILE_OFFSETS in tags:
-        rows, columns = tags[TILE_HEIGHT][0], tags[TILE_WIDTH][0]
-        offsets, lengths = tags[TILE_OFFSETS], tags[TILE_BYTES]
+    kind = np.dtype(page.order + kinds[bits, format])
+    height, width, channels = page.number(HEIGHT), page.number(WIDTH), page.number(SAMPLES, 1)
+    planar, predictor = page.number(PLANAR, 1) == 2, page.number(PREDICTOR, 1)
+    tiled = TILE_OFFSETS in page.entries
+    if tiled:
+        rows, columns = page.number(TILE_HEIGHT), page.number(TILE_WIDTH)
+        offsets, lengths = page.numbers(TILE_OFFSETS), page.numbers(TILE_BYTES)
     else:
-        rows, columns = min(tags.get(STRIP_ROWS, (height,))[0], height), width
-        offsets, lengths = tags[STRIP_OFFSETS], tags[STRIP_BYTES]
+        rows, columns = min(page.number(STRIP_ROWS, height), height), width
+        offsets, lengths = page.numbers(STRIP_OFFSETS), page.numbers(STRIP_BYTES)
     across = -(-width // columns)
     a_plane = across * -(-height // rows)
     if not 1 <= channels <= 8 or rows * columns > 2 * max(height, 512) * max(width, 512):
@@ -150,7 +166,7 @@ def _by_hand(file: BinaryIO, tags: Tags, bits: int, format: int) -> np.ndarray:
     for i, (offset, length) in enumerate(zip(offsets, lengths, strict=True)):
         plane, place = divmod(i, a_plane)
         top, left = place // across * rows, place % across * columns
-        present = rows if TILE_OFFSETS in tags else min(rows, height - top)
+        present = rows if tiled else min(rows, height - top)
         shape = (present, columns, 1 if planar else channels)
         file.seek(offset)
         data = file.read(length)
