@@ -7,6 +7,8 @@ made once, in shards on disk that a killed run finds again. Example n of a seed 
 from pathlib import Path
 
 import numpy as np
+from rich.console import Console
+from rich.progress import track
 
 from mimdit.degrade import degrade, jpeg, mixture
 from mimdit.degrade.light import enlarge
@@ -46,7 +48,8 @@ class Shards:
     def __init__(self, photos: PhotoScales, indices: list[int], count: int, seed: int, folder: Path):
         folder.mkdir(parents=True, exist_ok=True)
         self._shards: list[np.ndarray] = []
-        for first in range(0, count, SHARD):
+        bar = Console(stderr=True)
+        for first in track(range(0, count, SHARD), f"{folder.name} examples", console=bar, transient=True):
             size = min(SHARD, count - first)
             path = folder / f"{seed}-{first}-{size}.npy"
             if not path.exists():
