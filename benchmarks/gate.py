@@ -29,6 +29,8 @@ def gate(run: Run, baseline: Run, rules: Rules, only: Collection[Check] = CHECKS
         prefix = f"{now.name}: " if len(baseline.results) > 1 else ""
         found = gate_results(now, before, rules, only, anchors if len(baseline.results) == 1 else ())
         findings += [finding.model_copy(update={"subject": prefix + finding.subject}) for finding in found]
+    if busy := next((why for why in (_busy(run, "the run"), _busy(baseline, "the baseline")) if why), None):
+        findings = [_not_gated(finding, busy) if finding.check == "latency" else finding for finding in findings]
     return verdict_of(findings, run, now=run.results, before=baseline.results)
 
 
@@ -67,6 +69,14 @@ def gate_results(
 def same_machine(now: Result, before: Result) -> bool:
     """Whether times, memory and energy of two results may be held against each other."""
     return now.key.model_copy(update={"bundle": ""}) == before.key.model_copy(update={"bundle": ""})
+
+
+def _busy(run: Run, name: str) -> str | None:
+    """Why times of a session may not be held against those of another: other work ran beside it."""
+    load = run.conditions.load_before
+    if load is None or load <= run.device.cores:
+        return None
+    return f"the machine was busy when {name} was measured (a load of {load:.1f} on {run.device.cores} cores)"
 
 
 def _partner(before: Result, baselines: Sequence[Result], results: Sequence[Result]) -> Result:
@@ -114,17 +124,19 @@ def _energy(now: Result, before: Result, rules: Rules) -> list[Finding]:
 
 
 def _latency(now: Result, before: Result, rules: Rules) -> list[Finding]:
-    """Medians of two sessions. Sessions of one machine differ by themselves, so only what is slower by more than the
+    """Medians of two sessions. Sessions of one machine differ by themselves, so only what changed by more than the
     tolerance for certain counts here; `mimdit gate NEW --against OLD` measures in turns and sees less.
     """
     if now.latency is None or before.latency is None:
         return []
     new, old = now.latency.graph, before.latency.graph
     interval = _ratio(new, old)
+    outcome = judge(interval, rules.latency, floor=rules.latency)
+    settled = outcome != "inconclusive"
     finding = Finding(
         check="latency",
         subject=f"a tile, {now.latency.variant}",
-        outcome=judge(interval, rules.latency, floor=rules.latency),
+        outcome=outcome if settled else None,
         unit="ms",
         baseline=None if old.median is None else round(1e3 * old.median, 4),
         value=None if new.median is None else round(1e3 * new.median, 4),
@@ -133,7 +145,7 @@ def _latency(now: Result, before: Result, rules: Rules) -> list[Finding]:
         high=interval and interval.high,
         tolerance=rules.latency,
         samples=len(new.seconds),
-        note="medians of two sessions" if interval else "too few samples for an interval of the median",
+        note="medians of two sessions" if settled else f"two sessions do not show {rules.latency:.0%}: use --against",
     )
     return [_same_machine_only(finding, now, before)]
 

@@ -13,6 +13,7 @@ from mimdit.benchmarks.measured import crops_of, measure, photo_groups
 from mimdit.benchmarks.run_file import Run
 from mimdit.benchmarks.verdict import Check, Finding, Verdict
 from mimdit.benchmarks.worst import worst_crops
+from mimdit.errors import NotComparableError
 
 if TYPE_CHECKING:
     from mimdit.benchmarks.golden import Golden
@@ -54,7 +55,10 @@ def gate_bundle(
     progress: Progress = lambda total: lambda: None,
 ) -> Gated:
     """Measure a bundle on the photos of a baseline, and hold it to that."""
-    groups = photo_groups(photos.folder, photos.truth, photos.limit or crops_of(baseline))
+    count = crops_of(baseline)
+    if photos.folder is None and count is None:
+        raise NotComparableError("the baseline has photos of its own: name them again with --photos and --truth")
+    groups = photo_groups(photos.folder, photos.truth, photos.limit or count)
     run = measure([bundle], groups, command=command, threads=threads, golden=photos.golden, progress=progress)
     verdict = gate(run, baseline, rules, checks)
     return Gated(verdict, run, worst_crops(verdict, groups, bundle, None, threads))

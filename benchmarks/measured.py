@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mimdit.benchmarks.golden import Golden
     from mimdit.bundle import Bundle
 
-__all__ = ["crops_of", "measure", "photo_groups"]
+__all__ = ["choice_for", "crops_of", "measure", "photo_groups"]
 
 _SAMPLES = 20  # graph times that a baseline keeps: for the record, latency is gated in turns
 
@@ -41,6 +41,11 @@ def crops_of(baseline: Run) -> int | None:
     return sum(image.degradation == images[0].degradation for image in images)
 
 
+def choice_for(groups: Sequence[Group]) -> str:
+    """How a variant is chosen: the one that belongs to each photo, `auto` where nobody knows what is wrong."""
+    return AUTO if any(group.degradation == "unknown" for group in groups) else MATCHED
+
+
 def measure(
     bundles: Sequence["Bundle"],
     groups: Sequence[Group],
@@ -50,11 +55,10 @@ def measure(
     golden: "Golden | None" = None,
     progress: Callable[[int], Callable[[], object]] = lambda total: lambda: None,
 ) -> Run:
-    """Each photo through the variant that belongs to it; photos of which nobody knows what is wrong through `auto`.
+    """Restore and time everything. Raises as `mimdit.benchmarks.bench.bench`.
 
     `progress` hears how many steps there will be, and gives what is called after each.
     """
-    choice = AUTO if any(group.degradation == "unknown" for group in groups) else MATCHED
-    plan = Plan(choice=choice, threads=threads, samples=_SAMPLES)
+    plan = Plan(choice=choice_for(groups), threads=threads, samples=_SAMPLES)
     advance = progress(steps(len(bundles), groups, plan))
     return bench(bundles, groups, plan, command=command, golden=golden, advance=advance)

@@ -7,7 +7,8 @@ import numpy as np
 
 from mimdit.benchmarks.datasets import Group
 from mimdit.benchmarks.gate_page import Crop
-from mimdit.benchmarks.methods import MATCHED, bundle_method
+from mimdit.benchmarks.measured import choice_for
+from mimdit.benchmarks.methods import Method, bundle_method
 from mimdit.benchmarks.verdict import Verdict
 from mimdit.errors import BundleError
 
@@ -30,25 +31,27 @@ def worst_crops(
         for group in groups
         for case in group.cases
     }
+    choice = choice_for(groups)
+    mine_by = bundle_method(new, [choice], threads)
+    theirs_by = None if old is None else bundle_method(old, [choice], threads)
     crops = []
     for finding in sorted(found, key=lambda finding: finding.change or 0.0)[:_SHOWN]:
         group, case = cases[finding.subject.removesuffix(", worst photo"), finding.note]
         pair = case.load()
         try:
-            mine = _restored(new, group, pair.input, threads)
-            theirs = pair.truth if old is None else _restored(old, group, pair.input, threads)
+            mine = _restored(mine_by, group, pair.input)
+            theirs = pair.truth if theirs_by is None else _restored(theirs_by, group, pair.input)
         except BundleError:
             continue  # there is nothing to look at; the table says why
         if theirs is not None:
             window = _window(mine, theirs)
             title = f"{group.degradation}, {case.image}: {finding.change or 0.0:+.2f} dB"
-            crops.append(Crop(title, theirs[window], mine[window], "truth" if old is None else "old", "new"))
+            crops.append(Crop(title, theirs[window], mine[window], "truth" if theirs_by is None else "old", "new"))
     return crops
 
 
-def _restored(bundle: "Bundle", group: Group, photo: np.ndarray, threads: int | None) -> np.ndarray:
-    choice = MATCHED if group.variant in bundle.variants else bundle.variants[0]
-    return bundle_method(bundle, [choice], threads).attempts(group)[0].restore(photo)[0]
+def _restored(method: Method, group: Group, photo: np.ndarray) -> np.ndarray:
+    return method.attempts(group)[0].restore(photo)[0]
 
 
 def _window(a: np.ndarray, b: np.ndarray) -> tuple[slice, slice]:

@@ -122,6 +122,18 @@ def test_times_and_memory_of_another_machine_are_reported_not_gated() -> None:
     assert "another processor" in verdict.of(None)[0].note
 
 
+def test_times_of_a_busy_machine_or_of_wide_intervals_are_not_gated() -> None:
+    slow = a_run({**NOISE, **HAZE}, seconds=[0.2 + 0.001 * (i % 7) for i in range(64)])
+    busy = slow.conditions.model_copy(update={"load_before": 9.0})
+    for run, words in (
+        (slow.model_copy(update={"conditions": busy}), "a load of 9.0 on 2 cores"),
+        (a_run({**NOISE, **HAZE}, seconds=[0.1 + 0.02 * (i % 7) for i in range(64)]), "do not show 3%: use --against"),
+    ):
+        verdict = gate(run, BASE, Rules())
+        assert verdict.outcome == "pass"
+        assert words in of(verdict, "latency", "a tile, general").note
+
+
 def test_an_invalid_run_has_no_times() -> None:
     slow = a_run({**NOISE, **HAZE}, seconds=[0.2] * 64)
     conditions = slow.conditions.model_copy(update={"invalid": "power mode 15W, expected MAXN"})
