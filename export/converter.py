@@ -38,6 +38,7 @@ class Converter:
     convert: Convert
     tensor_names: Callable[[Path], Iterable[str]]  # of the tensors in a written file, to count experts by
     known_failures: tuple[KnownFailure, ...] = ()
+    beta: bool = False  # the target's own packages are pre-releases: files may have to be built again
     remark: Callable[[Path], str] | None = None  # what else a written file has to say while building
     # Where a file is made for one kind of system or chip: what each is called here and how it is converted for, and
     # which of them `convert` is for. Empty and None where one file serves all.

@@ -29,8 +29,10 @@ HEAVY = (
     "mimdit.export.build",
     "mimdit.export.dispatcher",
     "mimdit.export.graph",
+    "mimdit.export.identity",
     "mimdit.export.parity",
     "mimdit.export.shared_weights",
+    "mimdit.export.xnnpack_ops",
 )
 
 # What no base install has, and what every target needs: none of it may be imported to list what there is.

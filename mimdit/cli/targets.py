@@ -37,7 +37,8 @@ def targets(
         console.width = 160  # a pipe has no width: never fold a table in a file
     table = Table("target", "file", "build", "run", box=box.SIMPLE_HEAD)
     for row in rows:
-        table.add_row(row["target"], row["suffix"], _words(row["build"]), _words(row["run"]))
+        name = f"{row['target']} (beta)" if row["beta"] else row["target"]
+        table.add_row(name, row["suffix"], _words(row["build"]), _words(row["run"]))
     console.print(table, soft_wrap=False)
     for title, part in (("to build", "build"), ("to run only", "run")):
         for row in rows:
@@ -63,6 +64,7 @@ def _row(target: "Target") -> dict[str, Any] | None:
     hindrances = {} if run_lacks else {p: reason for p in precisions if (reason := spec.hindrance(p))}
     return {
         "target": target,
+        "beta": any(converter.beta for converter in converters),
         "suffix": converters[0].suffix,
         "build": {
             "precisions": [] if build_lacks else precisions,

@@ -1,0 +1,92 @@
+"""Core AI, Apple's successor to Core ML: an .aimodel folder from the ExportedProgram. Beta, as its packages are."""
+
+import contextlib
+import hashlib
+import io
+import itertools
+import json
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mimdit.export.converter import Converter
+from mimdit.manifest import ID_KEY
+from mimdit.targets import Precision
+
+if TYPE_CHECKING:
+    from mimdit.export.graph import DeployableGraph
+
+WEIGHTS_KEY = "mimdit.weights"  # custom metadata: name → place and SHA-256 of a weight in the program
+_PROGRAM = "main.mlirb"
+_METADATA = "metadata.json"
+
+
+def _convert(graphs: Sequence["DeployableGraph"], precision: Precision, folder: Path, bundle_id: str) -> None:
+    import torch
+
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        warnings.simplefilter("ignore")
+        import coreai.authoring  # noqa: F401  must come first
+        import coreai_torch
+        from coreai.runtime import AIModelAssetMetadata
+
+        for graph in graphs:
+            program = torch.export.export(graph, graph.example_inputs())
+            program = program.run_decompositions(coreai_torch.get_decomp_table())
+            # The other mode writes stack traces into the file, and with them paths of this machine.
+            converter = coreai_torch.TorchConverter(mode=coreai_torch.TorchConverter.Mode.RELEASE)
+            converter.add_exported_program(program, input_names=["image", "photo"], output_names=["restored"])
+            metadata = AIModelAssetMetadata()
+            metadata.set_custom(ID_KEY, bundle_id)
+            asset = converter.to_coreai().save_asset(folder / f"{graph.name}.aimodel", metadata)
+            places = _places(graph, (folder / f"{graph.name}.aimodel" / _PROGRAM).read_bytes())
+            asset.update_metadata(lambda metadata, places=places: metadata.set_custom(WEIGHTS_KEY, places))
+
+
+def _places(graph: "DeployableGraph", program: bytes) -> dict[str, Any]:
+    """Where in the program each weight lies: it has no names itself. Constants are left out, they prove nothing."""
+    found: dict[str, Any] = {}
+    for name, tensor in graph.model.state_dict().items():
+        values = tensor.detach().numpy().squeeze()
+        if values.size < 8 or values.min() == values.max():
+            continue
+        offsets = ((program.find(data), data) for data in _layouts(values))
+        if place := next((place for place in offsets if place[0] >= 0), None):
+            offset, data = place
+            found[name] = {"offset": offset, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    return found
+
+
+def _layouts(values: np.ndarray) -> Iterator[bytes]:
+    """The bytes in every order of the axes, the own first."""
+    return (values.transpose(order).tobytes() for order in itertools.permutations(range(values.ndim)))
+
+
+def _tensor_names(path: Path) -> Iterable[str]:
+    """Those of which the very bytes lie in the program."""
+    program = (path / _PROGRAM).read_bytes()
+    places = json.loads((path / _METADATA).read_text())["creatorDefinedMetadata"][WEIGHTS_KEY]
+    return [
+        name
+        for name, place in places.items()
+        if hashlib.sha256(program[place["offset"] :][: place["bytes"]]).hexdigest() == place["sha256"]
+    ]
+
+
+CONVERTER = Converter(
+    target="coreai",
+    precisions=("fp32",),
+    requires=("torch", "coreai_torch"),
+    suffix=".aimodel",
+    tolerance={"fp32": 1e-4},
+    convert=_convert,
+    tensor_names=_tensor_names,
+    beta=True,
+)

@@ -1,0 +1,77 @@
+"""ExecuTorch on the CPU, through XNNPACK. Its Python bindings import torch: the one runtime that does.
+
+On a phone ExecuTorch's own C++, Kotlin or Swift runtime opens the same file, without Python or torch.
+"""
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+
+from mimdit.errors import BundleError
+from mimdit.runtimes.base import PHOTO_SHAPE, Runtime, RuntimeSpec
+from mimdit.runtimes.cores import usable_cores
+from mimdit.runtimes.words import kept_words
+
+# One pool of threads serves the process, and must not change its size while a file runs.
+_POOL = Lock()
+
+
+class ExecutorchRuntime(Runtime):
+    """A restorer's .pte file."""
+
+    def __init__(self, path: Path, tile: int, threads: int | None = None):
+        """BundleError if the file does not load or takes other tensors than the contract's."""
+        with _without_warnings():
+            import torch
+            from executorch.extension.pybindings import portable_lib
+            from executorch.runtime import Runtime as Loader
+
+        super().__init__("executorch", "cpu", tile)
+        self._threads = threads or usable_cores()
+        self._tensor, self._library = torch.from_numpy, portable_lib
+        with _POOL, kept_words() as words:
+            try:
+                self._set_threads()
+                method = Loader.get().load_program(path).load_method("forward")
+                assert method is not None
+            except Exception as error:  # its errors share no base class
+                reason = ": ".join([str(error), *words()[-1:]])
+                raise BundleError(f"{path.name} does not load in ExecuTorch: {reason}; rebuild the bundle") from error
+        self._method = method
+        meta = method.metadata
+        found = [tuple(meta.input_tensor_meta(i).sizes()) for i in range(meta.num_inputs())]
+        if found != [(1, 3, tile, tile), PHOTO_SHAPE]:
+            raise BundleError(f"{path.name} must take image and photo, but takes {found}: rebuild the bundle")
+
+    def _run(self, image: np.ndarray, photo: np.ndarray) -> np.ndarray:
+        with _POOL:
+            if self._library._threadpool_get_thread_count() != self._threads:  # another runtime asked for another size
+                with kept_words():
+                    self._set_threads()
+            (restored,) = self._method.execute((self._tensor(image), self._tensor(photo)))
+        return restored.numpy()
+
+    def _set_threads(self) -> None:
+        """Always explicit: left alone the pool has as many threads as the machine cores, not as the process may use."""
+        self._library._unsafe_reset_threadpool(self._threads)
+
+
+@contextlib.contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Importing it warns of every API that may change, and of what torchao could not load."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
+
+
+RUNTIME = RuntimeSpec(target="executorch", requires=("executorch",), open=ExecutorchRuntime)

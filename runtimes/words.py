@@ -1,0 +1,29 @@
+"""What C++ libraries write to stderr by themselves: kept from it, where only mimdit's own words go."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+
+__all__ = ["kept_words"]
+
+
+@contextlib.contextmanager
+def kept_words() -> Iterator[Callable[[], list[str]]]:
+    """Gives what was written inside the block so far, in lines: often the only reason why a file failed.
+
+    It holds for the whole process, so keep the block short.
+    """
+    with tempfile.TemporaryFile() as kept:
+
+        def words() -> list[str]:
+            kept.seek(0)
+            return kept.read().decode(errors="replace").splitlines()
+
+        stderr = os.dup(2)
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield words
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
