@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from mimdit.bundle import open_bundle, write_bundle
-from mimdit.errors import BundleError, MissingPackageError
+from mimdit.errors import BundleError, MimditError, MissingPackageError
 from mimdit.runtimes import RUNTIMES, find, open_runtime
 from mimdit.runtimes import onnx as onnx_runtime
 from mimdit.runtimes.dispatch import ORDER, Dispatcher, choose
@@ -69,6 +69,24 @@ def test_a_file_that_is_no_model_ends_in_one_line(tmp_path: Path) -> None:
 def test_a_model_of_another_tile_size_is_refused(small: Path) -> None:
     with pytest.raises(BundleError, match="must map"):
         onnx_runtime.OnnxRuntime(small / f"denoise-{SMALL_TILE}.onnx", 128)
+
+
+@pytest.mark.parametrize("provider", ["cuda", "abacus"])
+def test_a_provider_that_is_not_here_names_those_that_are(
+    small: Path, provider: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(MimditError, match=f"no provider '{provider}' here: choose one of cpu$"):
+        open_runtime(open_bundle(small), "denoise", provider=provider)
+    runtime = open_runtime(open_bundle(small), "denoise", threads=1, provider="cpu")
+    assert (runtime.name, runtime.unit) == ("onnx", "cpu")
+
+
+def test_a_provider_that_falls_back_is_refused(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONNX Runtime was built with it, but its driver is missing: left alone it would run on the CPU without a word."""
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider"])
+    with pytest.raises(BundleError, match="does not load on CUDAExecutionProvider"):
+        open_runtime(open_bundle(small), "denoise", provider="cuda")
 
 
 def test_a_target_without_runtime_names_those_there_are() -> None:
