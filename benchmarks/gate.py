@@ -31,6 +31,10 @@ def gate(run: Run, baseline: Run, rules: Rules, only: Collection[Check] = CHECKS
         findings += [finding.model_copy(update={"subject": prefix + finding.subject}) for finding in found]
     if busy := next((why for why in (_busy(run, "the run"), _busy(baseline, "the baseline")) if why), None):
         findings = [_not_gated(finding, busy) if finding.check == "latency" else finding for finding in findings]
+    goldens = [some.reference and some.reference.golden for some in (baseline, run)]
+    if goldens[0] != goldens[1]:
+        why = f"the baseline was held to another golden: {goldens[0]}"
+        findings = [_not_gated(finding, why) if finding.check == "drift" else finding for finding in findings]
     return verdict_of(findings, run, now=run.results, before=baseline.results)
 
 

@@ -127,7 +127,7 @@ def test_times_of_a_busy_machine_or_of_wide_intervals_are_not_gated() -> None:
     busy = slow.conditions.model_copy(update={"load_before": 9.0})
     for run, words in (
         (slow.model_copy(update={"conditions": busy}), "a load of 9.0 on 2 cores"),
-        (a_run({**NOISE, **HAZE}, seconds=[0.1 + 0.02 * (i % 7) for i in range(64)]), "do not show 3%: use --against"),
+        (a_run({**NOISE, **HAZE}, seconds=[0.09 + 0.01 * (i % 4) for i in range(64)]), "do not show 3%: use --against"),
     ):
         verdict = gate(run, BASE, Rules())
         assert verdict.outcome == "pass"
