@@ -39,7 +39,7 @@ class Photo:
     def working(self) -> np.ndarray:
         """The pixels in the network's space: sRGB-encoded, [H,W,3], writable.
 
-        Colour in sRGB of 8 or 16 bits is handed out itself, not copied; everything else as u16, f32 as f32 in 0..1.
+        Of the same dtype, f32 in 0..1. Colour in sRGB of 8 or 16 bits is handed out itself, not copied.
         """
         return to_working(self.pixels, self.icc, self.grey)
 

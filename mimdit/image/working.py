@@ -13,15 +13,17 @@ from mimdit.image.colour import ColourSpace, colour_space
 from mimdit.pixels import from_unit, to_unit
 
 _ROWS = 128  # converted at a time: float copies of the whole photo would be four times its size
-_FULL = np.float32(65535)
 
 
 def to_working(pixels: np.ndarray, icc: bytes | None, grey: bool) -> np.ndarray:
-    """[H,W,3] as in the file → the same array where it is sRGB in integers, else u16, or f32 in 0..1. PhotoError."""
+    """[H,W,3] as in the file → sRGB-encoded, of the same dtype, f32 in 0..1; the array itself where it is that already.
+
+    Raises PhotoError for pixels that are not a number.
+    """
     space = colour_space(icc, grey)
     if space is None and pixels.dtype != np.float32:
         return pixels if pixels.flags.writeable else pixels.copy()
-    working = np.empty(pixels.shape, np.float32 if pixels.dtype == np.float32 else np.uint16)
+    working = np.empty(pixels.shape, pixels.dtype)
     for rows in _strips(len(pixels)):
         before = _in_srgb(pixels[rows], space)
         if not np.isfinite(before).all():
@@ -32,19 +34,17 @@ def to_working(pixels: np.ndarray, icc: bytes | None, grey: bool) -> np.ndarray:
 
 def back_from_working(own: np.ndarray, restored: np.ndarray, icc: bytes | None, grey: bool) -> np.ndarray:
     """The file's pixels and what `to_working` made of them, restored → restored pixels as in the file, [H,W,3]."""
-    if restored.shape != own.shape:
-        raise ValueError(f"expected {list(own.shape)}, found {list(restored.shape)}")
+    if restored.shape != own.shape or restored.dtype != own.dtype:
+        raise ValueError(f"expected {own.dtype}{list(own.shape)}, found {restored.dtype}{list(restored.shape)}")
     space = colour_space(icc, grey)
     if space is None and own.dtype != np.float32:
-        if restored.dtype != own.dtype:
-            raise ValueError(f"expected {own.dtype}, found {restored.dtype}")
         return restored
     result = np.empty_like(own)
     for rows in _strips(len(own)):
         before = _in_srgb(own[rows], space)
         seen = np.clip(before, 0, 1)
-        if restored.dtype != np.float32:  # the network saw u16
-            seen = np.rint(seen * _FULL) / _FULL
+        if own.dtype != np.float32:  # the network saw whole levels
+            seen = to_unit(from_unit(seen, own.dtype))
         change = to_unit(restored[rows]) - seen
         after = before + change
         if space is not None:
