@@ -19,7 +19,7 @@ from mimdit.targets import Precision
 if TYPE_CHECKING:
     from mimdit.export.graph import DeployableGraph
 
-# What coremltools leaves in a package beside the model: for a debugger, and in size a tenth of a small one.
+# What coremltools leaves in a package beside the model: for a debugger, 0.25 of a nano package's 2 MB.
 _DEBUG_FILE = "executorch_debug_handle_mapping.json"
 # coremltools turns a weight's name a.b.0.c into p_a_b_0_c: what stands for the sub-experts is turned back.
 _EXPERT = re.compile(r"branch_blocks_(\d+)_experts_([a-z]+_\d+)_")
