@@ -6,11 +6,14 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mimdit.batch import Job
 from mimdit.errors import BundleError, MimditError, MissingPackageError, PhotoError
 from mimdit.files import write_file
 from mimdit.image import MAX_MEGAPIXELS, Photo, check_suffix, load, save
 from mimdit.image.provenance import with_provenance
+from mimdit.runtimes.audit import audit
 from mimdit.runtimes.explain import provenance_of
 from mimdit.runtimes.memory import Memory
 from mimdit.runtimes.restore import Restorer, VariantChoice
@@ -135,6 +138,19 @@ class PhotoRestorer:
             told = provenance_of(self._bundle, restored, source, settings.strength, window)
             photo = with_provenance(photo, told)
         outcome.notes = photo.notes + save(photo, output, overwrite=settings.overwrite)
+        if settings.audit and restored.variants:
+            outcome.audit = self._audit(working if window is None else window.of(working), restored.pixels, output)
+
+    def _audit(self, before: np.ndarray, after: np.ndarray, output: Path) -> dict[str, Any]:
+        """Writes the map beside the output, one pixel for 16 px, ten grey levels for one of the photo."""
+        from PIL import Image
+
+        found = audit(before, after)
+        path = output.with_name(f"{output.name}.audit.png")
+        image = Image.fromarray(np.clip(found.map * 10, 0, 255).astype(np.uint8))
+        write_file(path, lambda file: image.save(file, format="PNG"), overwrite=self._settings.overwrite)
+        figures = {"added": round(found.added, 2), "typical": round(found.typical, 2)}
+        return {"map": str(path), "top": found.top, "left": found.left, **figures}
 
     def _unless_stopped(self, progress: Progress | None) -> Progress:
         def tell(done: int, total: int) -> None:

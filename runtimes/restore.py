@@ -98,7 +98,7 @@ class Restorer:
             self._restore(pixels, target, part, runtime, strength, progress)
             pixels = target
         if runtime is None:
-            part = photo[window.top : window.top + window.height, window.left : window.left + window.width]
+            part = window.of(photo)
             return Restored(part if in_place else part.copy(), scores=scores)
         return Restored(pixels, variants, scores, f"{runtime.name}/{runtime.unit}", runtime.tile)
 

@@ -30,6 +30,10 @@ class Window:
     height: int
     width: int
 
+    def of(self, pixels: np.ndarray) -> np.ndarray:
+        """That part of [H,W,…], not copied."""
+        return pixels[self.top : self.top + self.height, self.left : self.left + self.width]
+
 
 @dataclass(frozen=True)
 class _Axis:

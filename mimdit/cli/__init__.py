@@ -38,6 +38,10 @@ COMMANDS = {
         "mimdit.cli.explain:explain",
         "Explain a restored photo: what was done to it, by which bundle, and whether that holds.",
     ),
+    "inspect": CommandLine(
+        "mimdit.cli.inspect:inspect",
+        "Look at a photo without restoring it: what the dispatcher sees, what can be measured, what to do.",
+    ),
     "info": CommandLine(
         "mimdit.cli.info:info",
         "Show what a bundle holds, how it was built and what it reaches.",
@@ -95,7 +99,7 @@ COMMANDS = {
     ),
     "bench": CommandLine(
         "mimdit.cli.bench:bench",
-        "Measure bundles on this device: latency, restored photos, memory, energy.",
+        "Measure bundles on this device, or on another: latency, restored photos, memory, energy.",
     ),
     "compare": CommandLine(
         "mimdit.cli.compare:compare",

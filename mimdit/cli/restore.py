@@ -118,9 +118,11 @@ def _line(outcome: "Outcome", photos: int) -> str:
         return f"failed: {outcome.error}" if photos > 1 else ""
     if outcome.skipped:
         return f"{outcome.input}: done already"
-    added = f", {outcome.audit['text']}" if outcome.audit else ""
+    added = ""
+    if found := outcome.audit:
+        added = f"; most was added at {found['left']},{found['top']}: {found['added']} levels; map: {found['map']}"
     notes = "".join(f"; {note}" for note in outcome.notes)
-    return f"{outcome.input} → {outcome.output} ({outcome.variant}, {outcome.seconds:.1f} s{added}){notes}"
+    return f"{outcome.input} → {outcome.output} ({outcome.variant}, {outcome.seconds:.1f} s){added}{notes}"
 
 
 def _end(outcomes: "list[Outcome]", photos: int) -> None:
