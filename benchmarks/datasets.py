@@ -20,6 +20,7 @@ from mimdit.benchmarks.synthetic import SYNTHETIC, Synthetic, degraded
 from mimdit.errors import MimditError, PhotoError
 from mimdit.example_photos import EXAMPLES, read_examples
 from mimdit.image import SUFFIXES, load
+from mimdit.pixels import from_unit, to_unit
 from mimdit.targets import VARIANT_DEGRADATIONS, Variant
 
 __all__ = [
@@ -222,7 +223,9 @@ def _synthetic_pair(path: Path, synthetic: Synthetic) -> Pair:
 
 
 def _reduced(pixels: np.ndarray) -> np.ndarray:
-    """u8[H,W,3] → the same with at most LONG_SIDE px on its long side, aspect kept, by a Lanczos filter."""
+    """[H,W,3] of any depth → u8 with at most LONG_SIDE px on its long side, aspect kept, by a Lanczos filter."""
+    if pixels.dtype != np.uint8:
+        pixels = from_unit(np.clip(to_unit(pixels), 0, 1), np.dtype(np.uint8))
     height, width = pixels.shape[:2]
     if max(height, width) <= LONG_SIDE:
         return pixels

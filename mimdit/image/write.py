@@ -44,6 +44,10 @@ def save(photo: Photo, path: Path, *, overwrite: bool = False) -> tuple[str, ...
             _WRITERS.get(format.name, _write_pillow)(file, photo, format)
         except (MimditError, OSError):
             raise
+        except KeyError as error:  # an encoder that Pillow was built without
+            if error.args != (format.name,):
+                raise
+            raise PhotoError(f"{path}: the installed Pillow writes no {format.name}: install a newer one") from None
         except Exception as error:  # beyond the format: WebP ends at 16383 px, JPEG at 65535 px a side
             raise PhotoError(f"{path}: cannot be written as {format.name} ({one_line(error)})") from error
 
