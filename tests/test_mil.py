@@ -36,7 +36,7 @@ def _conv(**changed: Any) -> dict[str, Any]:
     }
 
 
-def _scales(height: float, width: float) -> dict[str, np.ndarray]:
+def _scales(height: float, width: float) -> dict[str, Any]:
     return {"scale_factor_height": np.float32(height), "scale_factor_width": np.float32(width)}
 
 
