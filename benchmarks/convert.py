@@ -44,14 +44,14 @@ def measures(run: Run) -> Iterator[Measure]:
             if value is not None:
                 yield Measure(**known, metric=metric, value=value, of=of)
         for image in result.images:
-            where = {"degradation": image.degradation, "dataset": image.dataset, "image": image.image}
+            where: dict[str, Any] = {"degradation": image.degradation, "dataset": image.dataset, "image": image.image}
             figures = (("input_psnr", image.input_psnr, "dB"), ("psnr", image.psnr, "dB"), ("ssim", image.ssim, "1"))
             photo = (("flip", image.flip, "1"), *(("photo_to_photo", second, "s") for second in image.seconds))
             for metric, value, of in (*figures, *photo):
                 if value is not None:
                     yield Measure(**known, **where, metric=metric, value=value, of=of)
         for row in result.drift or ():
-            where = {"degradation": row.degradation, "dataset": "golden", "image": row.image}
+            where: dict[str, Any] = {"degradation": row.degradation, "dataset": "golden", "image": row.image}
             yield Measure(**known, **where, metric="agreement", value=row.agreement, of="dB")
             if row.lost is not None:
                 yield Measure(**known, **where, metric="lost", value=row.lost, of="dB")
@@ -124,7 +124,7 @@ def _pytest_benchmark(run: Run) -> str:
     for result in run.results:
         if result.latency is None:
             continue
-        data = result.latency.graph.seconds
+        data = list(result.latency.graph.seconds)
         low, middle, high = quantiles(data, n=4) if len(data) > 1 else [data[0]] * 3
         mean = fmean(data)
         stats = {

@@ -37,6 +37,7 @@ __all__ = [
     "Run",
     "Samples",
     "Size",
+    "parse_run",
     "read_run",
     "write_run",
 ]
@@ -200,6 +201,7 @@ class Conditions(_Frozen):
     temperature_before: dict[str, float] = Field(description="sensor → °C")
     temperature_after: dict[str, float]
     load_before: float | None = Field(description="processes that were running or waiting, mean of a minute")
+    notes: dict[str, str] = Field(default={}, description="what a device's own tools said of it")
     invalid: str | None = Field(default=None, description="for example the wrong power mode")
 
 
@@ -236,19 +238,25 @@ def read_run(path: Path) -> Run:
     """Raises MimditError, one line, for whatever is no run file of this version."""
     try:
         text = path.read_bytes()
-        content = json.loads(text)
-        version = content.get("schema_version") if isinstance(content, dict) else None
-        if version != SCHEMA_VERSION:
-            raise MimditError(f"{path}: expected a run file of schema_version {SCHEMA_VERSION}, found {version!r:.40}")
-        return Run.model_validate_json(text)
     except OSError as error:
         raise MimditError(
             f"{path}: cannot be read ({error.strerror}): name a file that `mimdit bench -o` wrote"
         ) from None
+    return parse_run(text, str(path))
+
+
+def parse_run(text: bytes, name: str) -> Run:
+    """The same for a file's content; `name` is what messages call it."""
+    try:
+        content = json.loads(text)
+        version = content.get("schema_version") if isinstance(content, dict) else None
+        if version != SCHEMA_VERSION:
+            raise MimditError(f"{name}: expected a run file of schema_version {SCHEMA_VERSION}, found {version!r:.40}")
+        return Run.model_validate_json(text)
     except ValidationError as error:
-        raise MimditError(f"{path}: is no run file: {describe(error)}") from None
+        raise MimditError(f"{name}: is no run file: {describe(error)}") from None
     except (ValueError, RecursionError) as error:
-        raise MimditError(f"{path}: is no JSON ({error!s:.100}): name a file that `mimdit bench -o` wrote") from None
+        raise MimditError(f"{name}: is no JSON ({error!s:.100}): name a file that `mimdit bench -o` wrote") from None
 
 
 def write_run(run: Run, path: Path, *, overwrite: bool = False) -> None:

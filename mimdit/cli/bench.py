@@ -15,6 +15,7 @@ from mimdit.errors import MimditError
 if TYPE_CHECKING:
     from mimdit.benchmarks.bench import Plan
     from mimdit.benchmarks.datasets import Group
+    from mimdit.benchmarks.devices.address import Target
     from mimdit.benchmarks.run_file import Run
 
 __all__ = ["bench", "finish", "print_run", "seconds_of"]
@@ -48,26 +49,30 @@ def bench(
         Path | None, typer.Option(metavar="DIR", help="Also run MLPerf LoadGen, which writes its logs here.")
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Cores to use; by default all.")] = None,
+    device: Annotated[
+        str, typer.Option(metavar="DEVICE", help="local, ssh://user@host, adb://serial, or a name in devices.toml.")
+    ] = "local",
     seed: Annotated[int, typer.Option(help="Of the order in which bundles take turns.")] = 0,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="RUN.json", help="Write the run file.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing run file.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the run file instead of tables.")] = False,
 ) -> None:
-    """Measure bundles on this device: latency, restored photos, memory, energy.
+    """Measure bundles on this device, or on another: latency, restored photos, memory, energy.
 
     Several bundles are timed in turns, so that whatever slows the machine meets all alike. Told apart: cold load (fresh
     process, files not in the system's cache), warm load, first inference, steady state of one tile (graph), and
     photo to photo (decoded photo to restored photo). Every sample is kept in the run file; a p90 is printed from 64
     samples on, a p99 from 662. Without --photos the package's example photos are restored. Exit code 1 if a photo could
-    not be restored, 2 if the run is invalid (its power mode changed under way).
+    not be restored, 2 if the run is invalid (wrong power mode).
+
+    --device pushes the bundles and mimdit's torch-free part to another machine, runs there and brings the run file
+    back. The run survives a dropped connection, and the same command finds it again.
 
     `mimdit compare`, `mimdit gate` and `mimdit convert` read the run file.
     """
     from mimdit.benchmarks.bench import Plan
-    from mimdit.benchmarks.bench import bench as run_bench
-    from mimdit.benchmarks.golden import open_golden
+    from mimdit.benchmarks.devices.address import find_device
     from mimdit.benchmarks.run_file import write_run
-    from mimdit.bundle import open_bundle
 
     if out is not None and out.exists() and not overwrite:
         raise MimditError(f"{out} exists already: pass --overwrite to replace it, or choose another name")
@@ -80,21 +85,59 @@ def bench(
         seed=seed,
         roofline=roofline,
     )
-    opened = [open_bundle(path) for path in bundles]
-    held_to = None if golden is None else open_golden(golden)
-    command = shlex.join(["mimdit", *sys.argv[1:]])
-    with _progress(len(opened), groups, plan) as advance:
-        run = run_bench(opened, groups, plan, command=command, golden=held_to, advance=advance)
+    target = find_device(device)
+    if target.local:
+        run = _bench_here(target, bundles, groups, plan, golden)
+    else:
+        if loadgen is not None:
+            raise MimditError("--loadgen runs on this device only: leave out --device")
+        run = _bench_there(target, bundles, {"--photos": photos, "--truth": truth, "--golden": golden}, plan, limit)
     if loadgen is not None:
         from mimdit.benchmarks.loadgen import run_loadgen
+        from mimdit.bundle import open_bundle
 
-        for bundle in opened:
+        for bundle in map(open_bundle, bundles):
             folder = loadgen / bundle.path.stem
             run_loadgen(bundle, groups, folder, choice=plan.choice, threads=threads, queries=samples, tell=_say)
     if out is not None:
         write_run(run, out, overwrite=overwrite)
     typer.echo(run.model_dump_json()) if as_json else print_run(run)
     finish(run)
+
+
+def _bench_here(
+    target: "Target", bundles: list[Path], groups: "list[Group]", plan: "Plan", golden: Path | None
+) -> "Run":
+    from mimdit.benchmarks.bench import bench as run_bench
+    from mimdit.benchmarks.devices.profiles import notes, wrong_mode
+    from mimdit.benchmarks.golden import open_golden
+    from mimdit.bundle import open_bundle
+
+    if reason := wrong_mode(target.link, target.profile):
+        raise MimditError(f"a run would be invalid, {reason}")
+    opened = [open_bundle(path) for path in bundles]
+    held_to = None if golden is None else open_golden(golden)
+    command = shlex.join(["mimdit", *sys.argv[1:]])
+    with _progress(len(opened), groups, plan) as advance:
+        run = run_bench(opened, groups, plan, command=command, golden=held_to, advance=advance)
+    invalid = run.conditions.invalid or wrong_mode(target.link, target.profile)
+    state = {"invalid": invalid, "notes": notes(target.link, target.profile)}
+    return run.model_copy(update={"conditions": run.conditions.model_copy(update=state)})
+
+
+def _bench_there(
+    target: "Target", bundles: list[Path], folders: dict[str, Path | None], plan: "Plan", limit: int | None
+) -> "Run":
+    """The same command on the device, its folders in place of ours."""
+    from mimdit.benchmarks.devices.session import Argument, bench_on
+    from mimdit.bundle import open_bundle
+
+    arguments = [Argument(None, open_bundle(path).path) for path in bundles]  # sound here, so a fault there is new
+    arguments += [Argument(option, folder) for option, folder in folders.items() if folder is not None]
+    values = {"--variant": plan.choice, "--samples": plan.samples, "--threads": plan.threads, "--limit": limit}
+    values |= {"--seed": plan.seed, "--duration": f"{plan.duration:g}s" if plan.duration else None}
+    options = [text for option, value in values.items() if value is not None for text in (option, str(value))]
+    return bench_on(target, arguments, [*options, *(["--roofline"] if plan.roofline else [])], tell=_say)
 
 
 def _say(line: str) -> None:
