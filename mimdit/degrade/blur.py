@@ -5,6 +5,7 @@ Kernels are f32[K,K] with odd K ≤ 31, sum 1 and their centre of mass in the mi
 
 import numpy as np
 
+from mimdit.degrade.compression import jpeg_step
 from mimdit.degrade.light import Array, to_encoded, to_linear
 from mimdit.degrade.noise import noise_step
 from mimdit.degrade.step import Step
@@ -79,7 +80,10 @@ def convolve(planes: Array, kernel: Array) -> Array:
 
 
 def draw_blur(rng: np.random.Generator) -> list[Step]:
-    """Half of it motion, mostly curved, a quarter each defocus and Gaussian; then a little noise, as in any photo."""
+    """Half of it motion, mostly curved, a quarter each defocus and Gaussian; then a little noise, mostly a JPEG file.
+
+    Without the file's traces a network learns to sharpen what no real file keeps, and brings out blocks instead.
+    """
     shape = str(rng.choice(["shake", "line", "defocus", "gaussian"], p=[0.35, 0.15, 0.25, 0.25]))
     if shape == "defocus":
         size = float(rng.uniform(0.8, 6))
@@ -91,7 +95,10 @@ def draw_blur(rng: np.random.Generator) -> list[Step]:
         size = float(rng.uniform(4, 25))
         kernel = motion_kernel(size, rng.uniform(0, 360), rng.uniform(30, 120) if shape == "shake" else 0, rng)
     lens = Step("lens", {"shape": shape, "size_px": size}, lambda photo, rng: blur(photo, kernel))
-    return [lens, noise_step(float(rng.uniform(0, 3)))]
+    steps = [lens, noise_step(float(rng.uniform(0, 4)))]
+    if rng.random() < 0.8:
+        steps.append(jpeg_step(int(rng.integers(75, 99)), chroma_halved=bool(rng.random() < 0.6)))
+    return steps
 
 
 def _wander(steps: int, rng: np.random.Generator) -> Array:
