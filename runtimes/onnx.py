@@ -90,7 +90,8 @@ class OnnxModel:
         options.enable_mem_pattern = provider.name != "DmlExecutionProvider"  # DirectML refuses it
         providers = [(provider.name, dict(provider.options))] + ([(_CPU, {})] if provider.name != _CPU else [])
         try:
-            self._session = onnxruntime.InferenceSession(path, options, providers=providers)
+            # Its fallback, the same providers once more, prints to stdout, which belongs to the data.
+            self._session = onnxruntime.InferenceSession(path, options, providers=providers, enable_fallback=0)
         except Exception as error:  # its errors share no base class
             reason = str(error).splitlines()[0]
             raise BundleError(f"{path.name} does not load in ONNX Runtime: {reason}; rebuild the bundle") from error

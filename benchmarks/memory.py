@@ -1,0 +1,76 @@
+"""Peak resident memory of `mimdit restore` by photo size, and growth over many small restores. By hand, when idle:
+
+    python benchmarks/memory.py --megapixels 12 100 --many 10000
+
+Prints one JSON object. Each size runs in a process of its own; the photo is noise in JPEG, which costs most to decode.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+ONE = """
+import resource, sys
+from mimdit.cli import main
+sys.argv = ["mimdit", "restore", *sys.argv[1:]]
+try:
+    main()
+finally:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--megapixels", type=float, nargs="*", default=[12, 100])
+    parser.add_argument("--many", type=int, default=10_000)
+    parser.add_argument("--threads", default="1")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        sizes = [_one(Path(folder), megapixels, arguments.threads) for megapixels in arguments.megapixels]
+    result = {"sizes": sizes, "growth_mb": _growth(arguments.many), "restores": arguments.many}
+    sys.stdout.write(json.dumps(result, indent=2) + "\n")
+
+
+def _one(folder: Path, megapixels: float, threads: str) -> dict[str, float]:
+    from PIL import Image
+
+    side = round((megapixels * 1e6) ** 0.5)
+    source = folder / "photo.jpg"
+    rows = np.random.default_rng(0).integers(0, 256, (64, side, 3), np.uint8)
+    Image.fromarray(np.resize(rows, (side, side, 3))).save(source, quality=90)
+    command = [sys.executable, "-c", ONE, str(source), "-o", str(folder / "out.jpg"), "--overwrite"]
+    began = time.perf_counter()
+    done = subprocess.run(
+        [*command, "--variant", "denoise", "--threads", threads], check=True, capture_output=True, text=True
+    )
+    seconds = time.perf_counter() - began
+    peak = int(done.stdout.splitlines()[-1]) / 1024
+    return {"megapixels": side * side / 1e6, "peak_mb": round(peak, 1), "seconds": round(seconds, 1)}
+
+
+def _growth(count: int) -> float:
+    """MB that `count` restores of 64×64 px add to the peak after the first hundred."""
+    from mimdit.bundle import open_bundle
+    from mimdit.runtimes.restore import Restorer
+
+    restorer = Restorer(open_bundle(), threads=1)
+    photo = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    before = 0
+    for turn in range(count):
+        restorer.restore(photo, "denoise")
+        if turn == min(100, count // 2):
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, 2)
+
+
+if __name__ == "__main__":
+    main()
