@@ -59,7 +59,7 @@ def suggestion(variants: tuple[Variant, ...], measured: Facts) -> str:
     else:
         causes = " and ".join(_CAUSES[variant] for variant in variants)
         first = f"The dispatcher sees {causes}: --variant auto uses {', then '.join(variants)}."
-    other = [variant for variant in seen if variant not in variants and variants != ("general",)]
+    other: list[Variant] = [name for name in seen if name not in variants and variants != ("general",)]
     if other:
         also = "; ".join(f"{seen[variant]}: try --variant {variant}" for variant in other)
         return f"{first} But {also}."

@@ -77,7 +77,7 @@ def test_pasted_texture_is_the_top_region_in_19_of_20_photos() -> None:
     Not for blur: the truth itself holds what a blurred photo does not. Restored by the default bundle of November 2026,
     blur included, it was 19 of 20 photos of 512×512 px.
     """
-    kinds = [kind for kind in KINDS if kind != "blur"]
+    kinds: list[Degradation] = [kind for kind in KINDS if kind != "blur"]
     rng = np.random.default_rng(0)
     hits = 0
     for i in range(20):

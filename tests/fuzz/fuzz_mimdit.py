@@ -12,7 +12,7 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["mimdit"]):
+with atheris.instrument_imports(include=["mimdit"]):  # pyright: ignore[reportAttributeAccessIssue]
     from mimdit import onnx_file
     from mimdit.errors import MimditError
     from mimdit.image import load
