@@ -86,13 +86,18 @@ def _suspects(good: "Bundle", bad: "Bundle") -> list[tuple[Factor, ...]]:
     found = differing(factors_of(good), factors_of(bad))
     if not found:
         raise NotComparableError(f"{good.path.name} and {bad.path.name} do not differ in any factor")
-    graph = [factor for factor in found if factor in ("precision", "converter")]
+    graph: list[Factor] = [factor for factor in found if factor in ("precision", "converter")]
     if same_graph(good, bad):
         graph = []  # another converter that wrote the same graph is not to blame
     elif "plan" in found:
         graph.insert(0, "plan")  # it names other sub-experts, or cannot be told from what else changed the graph
-    single = [(factor,) for factor in found if factor not in graph and factor not in ("precision", "converter")]
-    return [*single, *([tuple(graph)] if graph else [])] or [found]
+    groups: list[tuple[Factor, ...]] = []
+    for factor in found:
+        if factor not in graph and factor not in ("precision", "converter"):
+            groups.append((factor,))
+    if graph:
+        groups.append(tuple(graph))
+    return groups or [found]
 
 
 def _exchanged(good: "Bundle", bad: "Bundle", names: tuple[Factor, ...], folder: Path) -> "tuple[Bundle, Bundle]":

@@ -70,8 +70,10 @@ def differing(a: Factors, b: Factors) -> tuple[Factor, ...]:
 
     Scales that differ though everything else is the same are another calibration, whatever the manifests say.
     """
-    found = tuple(factor for factor in FACTORS if getattr(a, factor) != getattr(b, factor))
-    return found or (("calibration",) if a.scales != b.scales else ())
+    found: tuple[Factor, ...] = tuple(factor for factor in FACTORS if getattr(a, factor) != getattr(b, factor))
+    if not found and a.scales != b.scales:
+        return ("calibration",)
+    return found
 
 
 def stale(new: Factors, old: Factors) -> str | None:

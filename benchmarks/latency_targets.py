@@ -185,7 +185,7 @@ def main(
     rounds: Annotated[int, typer.Option(min=1, help="Samples of each contender.")] = 31,
 ) -> None:
     """Latency of one tile by target and precision, against PyTorch in eager mode and compiled."""
-    chosen = next((name for name in VARIANTS if name == variant), None)
+    chosen: Variant | None = next((name for name in VARIANTS if name == variant), None)
     if chosen is None:
         raise MimditError(f"no variant {variant!r}: choose from {', '.join(VARIANTS)}")
     rng = np.random.default_rng(0)

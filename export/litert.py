@@ -59,7 +59,8 @@ def _add_note(model: Any, key: str, value: str) -> None:
     buffer = BufferT()
     buffer.data = list(value.encode())
     note = MetadataT()
-    note.name, note.buffer = key.encode(), len(model.buffers)
+    note.name = key.encode()  # pyright: ignore[reportAttributeAccessIssue]  bytes, whatever the stub says
+    note.buffer = len(model.buffers)
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or []), note]
 

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -209,7 +210,8 @@ def _write(folder: Path, tensor: Tensor, content: bytes) -> None:
 def _renew(folder: Path, **changes: object) -> None:
     """Change what goes into a bundle's id, and the id with it, in the manifest and in the file."""
     manifest = parse_manifest((folder / "manifest.json").read_bytes())
-    told = {name: changes.get(name, getattr(manifest, name)) for name in ("checkpoint", "precision", "built_with")}
+    names = ("checkpoint", "precision", "built_with")
+    told: dict[str, Any] = {name: changes.get(name, getattr(manifest, name)) for name in names}
     told["id"] = bundle_id(
         plans=[model.plan for model in manifest.models],
         target=manifest.target,
@@ -233,7 +235,7 @@ def _quantized(base: Path, out: Path, level: float) -> Path:
             shapes = {"image": (1, 3, 64, 64), "photo": (1, 3, 64, 64)}
             self._tiles = iter([{k: level * rng.random(s, np.float32) for k, s in shapes.items()} for _ in range(2)])
 
-        def get_next(self) -> dict[str, np.ndarray] | None:
+        def get_next(self) -> dict[str, np.ndarray] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
             return next(self._tiles, None)
 
     shutil.copytree(base, out)

@@ -62,7 +62,8 @@ def times(factor: float, rounds: int) -> Counter[str]:
     found: Counter[str] = Counter()
     for _ in range(RUNS):
         turn = rng.permuted(recorded[rng.integers(0, len(recorded), rounds)], axis=1)
-        found[judge_times("a tile", factor * turn[:, 0], turn[:, 1], turn[:, 2], RULES.latency).outcome or ""] += 1
+        new, old, again = (column.tolist() for column in (factor * turn[:, 0], turn[:, 1], turn[:, 2]))
+        found[judge_times("a tile", new, old, again, RULES.latency).outcome or ""] += 1
     return found
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from mimdit.targets import Target
+    from mimdit.targets import Precision, Target
 
 __all__ = ["targets"]
 
@@ -58,7 +58,7 @@ def _row(target: "Target") -> dict[str, Any] | None:
     if not converters or spec is None:
         return None
     extra = f"pip install 'mimdit[{target}]'"
-    precisions = [precision for converter in converters for precision in converter.precisions]
+    precisions: list[Precision] = [precision for converter in converters for precision in converter.precisions]
     build_lacks = sorted({package for converter in converters for package in converter.missing()})
     run_lacks = [package for package in spec.requires if find_spec(package) is None]
     hindrances = {} if run_lacks else {p: reason for p in precisions if (reason := spec.hindrance(p))}

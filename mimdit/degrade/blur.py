@@ -80,7 +80,7 @@ def convolve(planes: Array, kernel: Array) -> Array:
 
 
 def draw_blur(rng: np.random.Generator) -> list[Step]:
-    """Half of it motion, mostly curved, a quarter each defocus and Gaussian; then a little noise, mostly a JPEG file.
+    """Half of it motion, mostly curved, a quarter each defocus and Gaussian; then a little noise; half are JPEG files.
 
     Without the file's traces a network learns to sharpen what no real file keeps, and brings out blocks instead.
     """
@@ -96,7 +96,7 @@ def draw_blur(rng: np.random.Generator) -> list[Step]:
         kernel = motion_kernel(size, rng.uniform(0, 360), rng.uniform(30, 120) if shape == "shake" else 0, rng)
     lens = Step("lens", {"shape": shape, "size_px": size}, lambda photo, rng: blur(photo, kernel))
     steps = [lens, noise_step(float(rng.uniform(0, 4)))]
-    if rng.random() < 0.8:
+    if rng.random() < 0.5:
         steps.append(jpeg_step(int(rng.integers(75, 99)), chroma_halved=bool(rng.random() < 0.6)))
     return steps
 

@@ -44,6 +44,8 @@ class Dispatcher(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         # Of the training examples' statistics; set once by training, and part of the weights.
+        self.mean: Tensor
+        self.spread: Tensor
         self.register_buffer("mean", torch.zeros(COUNT))
         self.register_buffer("spread", torch.ones(COUNT))
         self.hidden = nn.Sequential(

@@ -64,8 +64,8 @@ def train_dispatcher(run: DispatcherRun, photos: Path, out: Path) -> tuple[Path,
 def _fit(run: DispatcherRun, found: Tensor, wanted: Tensor, log: Log) -> Dispatcher:
     """Statistics f32[N,COUNT] and what is wanted i8[N,6] → a trained dispatcher."""
     model = Dispatcher()
-    model.mean.copy_(found.mean(0))  # pyright: ignore[reportCallIssue]
-    model.spread.copy_(found.std(0) + 1e-6)  # pyright: ignore[reportCallIssue]
+    model.mean.copy_(found.mean(0))
+    model.spread.copy_(found.std(0) + 1e-6)
     found = model.normalised(found)
     optimizer = torch.optim.AdamW(model.parameters(), run.learning_rate, weight_decay=run.weight_decay)
     for step in range(run.steps):
@@ -106,7 +106,7 @@ def choose_thresholds(scores: np.ndarray, flagged: float) -> np.ndarray:
 def calibrate(model: Dispatcher, thresholds: np.ndarray) -> None:
     """Shift every score, in place, so that what was its own threshold becomes THRESHOLD, the same for all."""
     odds = np.log(thresholds / (1 - thresholds)) - math.log(THRESHOLD / (1 - THRESHOLD))
-    model.score.bias -= torch.from_numpy(odds).to(model.score.bias)
+    model.score.bias.sub_(torch.from_numpy(odds).to(model.score.bias))
 
 
 @torch.no_grad()
