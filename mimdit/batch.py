@@ -35,7 +35,7 @@ def plan(inputs: Sequence[Path], out: Path) -> list[Job]:
             raise PhotoError(f"{out} is one file, but the input is a folder or several photos: name a folder")
     jobs: list[Job] = []
     for path in inputs:
-        jobs += _folder_jobs(path, out) if path.is_dir() else [Job(path, out / _result_name(path))]
+        jobs += _folder_jobs(path, out) if path.is_dir() else [Job(path, out / _result_name(Path(path.name)))]
     return _each_output_once(jobs)
 
 

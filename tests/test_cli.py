@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mimdit import batch, bundle, metrics
-from mimdit.cli import COMMANDS, demo, main
+from mimdit import batch, bundle, example_photos, metrics
+from mimdit.cli import COMMANDS, main
 from mimdit.errors import PhotoError
 
 KEYS = ["input", "output", "variant", "megapixels", "seconds", "runtime", "bundle", "error", "skipped", "audit"]
@@ -170,7 +170,7 @@ def test_demo_writes_one_page_that_needs_nothing_else(
     Image.fromarray(degraded).save(folder / "d.png")
     entry = {"name": "A <b>", "degraded": "d.png", "truth": "t.png", "variant": "denoise", "credit": "Nobody & Co, CC0"}
     (folder / "examples.json").write_text(json.dumps([entry]))
-    monkeypatch.setattr(demo, "EXAMPLES", folder)
+    monkeypatch.setattr(example_photos, "EXAMPLES", folder)
     monkeypatch.setattr(bundle, "default_bundle_path", lambda: small)
 
     done = run("demo", "--out", tmp_path / "pages", "--json")
