@@ -15,6 +15,11 @@ import numpy as np
 # 126 levels off a hazy photo's view: 4.1 levels remained with cells of 16 px, 15.5 with cells of 32.
 CELL = 16
 
+# One pass leaves what bilinear interpolation and the cut at black and white lose: up to 3.9 levels over 64 px where a
+# dark photo's tiles are far off; six leave 1.8, at 0.25 s a megapixel instead of 0.07 (one core).
+PASSES = 6
+NEAR = 0.5 / 255  # a pass that moved less was the last: most tiles need one or two
+
 
 def block_mean(pixels: np.ndarray, block: int) -> np.ndarray:
     """f32[H,W,3] → f32[H/block,W/block,3]; both sides must be multiples of `block`."""
@@ -40,16 +45,16 @@ class WholePhotoView:
 
         A sum. A gain would never be cut off at black or white, but a dark cell's gain reaches over into its bright
         neighbour: on a sunset whose tiles were off by 3 levels it moved single pixels by 39, the sum by 3. What the
-        cut took from the mean is added once more, to the pixels that have room for it.
+        cut took from the mean is added in the next pass, to the pixels that have room for it.
         """
         k, size = self.reduction, len(tile) // self.reduction
         wanted = block_mean(self.pixels[top // k : top // k + size, left // k : left // k + size], CELL // k)
         aligned, nodes = tile, np.zeros_like(wanted)  # nodes: [T/16,T/16,3]
-        for _ in range(2):
-            nodes = nodes + _interpolation_nodes(wanted - block_mean(aligned, CELL))
-            moved = tile + _interpolate(nodes, len(tile))
-            aligned = np.clip(moved, 0, 1)
-            if np.array_equal(aligned, moved):
+        for _ in range(PASSES):
+            step = _interpolation_nodes(wanted - block_mean(aligned, CELL))
+            nodes = nodes + step
+            aligned = np.clip(tile + _interpolate(nodes, len(tile)), 0, 1)
+            if np.abs(step).max() < NEAR:
                 break
         return aligned
 
