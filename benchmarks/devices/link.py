@@ -6,12 +6,13 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple, final
+from typing import NamedTuple, TypeVar, final
 
 from mimdit.errors import MimditError
 
 __all__ = ["Done", "DroppedError", "Link"]
 
+_T = TypeVar("_T")
 _TRIES = 6
 _MARK = "mimdit-exit-code"  # tells a command that failed from a connection that did
 _TIMEOUT = 600.0  # s for one command or copy; a network that hangs counts as dropped
@@ -55,21 +56,19 @@ class Link(ABC):
     @final
     def push(self, local: Path, remote: str) -> None:
         """Copies a file; it appears whole under its name, or not at all. A file of that name and size is kept."""
-        size, part = local.stat().st_size, shlex.quote(f"{remote}.part")
-        name = shlex.quote(remote)
-
-        def once() -> None:
-            if self._size(name) == size:
+        size, name, part = local.stat().st_size, shlex.quote(remote), shlex.quote(f"{remote}.part")
+        if self._size(name) == size:
+            return
+        for _ in range(_TRIES):
+            # Each step is tried again on its own: a line that drops every few seconds still gets somewhere.
+            self._patiently(lambda: self._copy(local, f"{remote}.part"))
+            if self._size(part) == size:
+                self.check(f"mv {part} {name} 2>/dev/null || test -f {name}")  # moved already, if the answer was lost
                 return
-            self._copy(local, f"{remote}.part")
-            if self._size(part) != size:
-                raise DroppedError(f"{remote} arrived short")
-            self._run_once(f"mv {part} {name}")
-
-        self._patiently(once)
+        raise MimditError(f"{self.name}: {remote} arrived short {_TRIES} times: is there space left on the device?")
 
     def _size(self, name: str) -> int | None:
-        done = self._run_once(f"wc -c < {name}")
+        done = self.run(f"wc -c < {name}")
         return int(done.out.split()[0]) if done.code == 0 else None
 
     def _run_once(self, command: str) -> Done:
@@ -79,17 +78,19 @@ class Link(ABC):
             raise DroppedError(text.strip()[-200:] or "no answer")
         return Done(int(code), out)
 
-    def _patiently(self, attempt: Callable):
-        for number in range(_TRIES):
+    def _patiently(self, attempt: Callable[[], _T]) -> _T:
+        for number in range(_TRIES - 1):
             try:
                 return attempt()
-            except DroppedError as dropped:
-                if number == _TRIES - 1:
-                    raise MimditError(
-                        f"{self.name}: lost the connection {_TRIES} times, last: {dropped!s:.200}: "
-                        "run the same command again to go on where it stopped"
-                    ) from None
+            except DroppedError:
                 self._wait(2.0**number)
+        try:
+            return attempt()
+        except DroppedError as dropped:
+            raise MimditError(
+                f"{self.name}: lost the connection {_TRIES} times, last: {dropped!s:.200}: "
+                "run the same command again to go on where it stopped"
+            ) from None
 
     @staticmethod
     def _call(arguments: Sequence[str]) -> tuple[int, str]:

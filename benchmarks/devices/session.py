@@ -61,7 +61,8 @@ def bench_on(
         arguments: list[str] = []
         for argument in folders:
             name = _push_folder(target, home, argument.folder, Path(scratch))
-            arguments += [argument.option] * (argument.option is not None) + [f"{name}/{argument.folder.name}"]
+            option = () if argument.option is None else (argument.option,)
+            arguments += [*option, f"{name}/{argument.folder.name}"]
         script = _script(target, home, there, [*arguments, *options])
         job = f"{home}/job-{hashlib.sha256(script.encode()).hexdigest()[:12]}"
         path = Path(scratch, "job.sh")
