@@ -39,7 +39,8 @@ HEAVY = (
 BLOCKED = (
     *("torch", "torchao", "diffusers", "accelerate", "safetensors", "transformers", "matplotlib", "skimage", "scipy"),
     *("onnx", "onnxscript", "onnxruntime", "openvino", "nncf", "coremltools", "coreai", "coreai_torch"),
-    *("executorch", "tensorrt", "tensorrt_rtx", "litert_torch", "ai_edge_litert", "jax"),
+    *("executorch", "tensorrt", "tensorrt_rtx", "litert_torch", "ai_edge_litert", "ai_edge_quantizer", "jax"),
+    *("cv2", "flip_evaluator", "pywt", "pillow_heif", "rawpy"),
 )
 
 

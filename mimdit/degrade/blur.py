@@ -58,8 +58,13 @@ def gaussian_kernel(sigma_px: float) -> Array:
     return _normalised(np.exp(-0.5 * (_distance(int(np.ceil(3 * sigma_px))) / sigma_px) ** 2))
 
 
-def blur(photo: Array, kernel: Array) -> Array:
-    """Encoded f32[H,W,3] → its linear light convolved with `kernel`, borders mirrored, encoded again, 0..1."""
+def blur(photo: Array, kernel: Array, *, linear: bool = True) -> Array:
+    """Encoded f32[H,W,3] → its linear light convolved with `kernel`, borders mirrored, encoded again, 0..1.
+
+    Without `linear` encoded values are convolved, as in data sets without a tone curve: bright spots spread less.
+    """
+    if not linear:
+        return np.clip(convolve(photo.transpose(2, 0, 1), kernel).transpose(1, 2, 0), 0, 1)
     planes = to_linear(photo).transpose(2, 0, 1)
     return to_encoded(convolve(planes, kernel).transpose(1, 2, 0))
 
@@ -80,9 +85,10 @@ def convolve(planes: Array, kernel: Array) -> Array:
 
 
 def draw_blur(rng: np.random.Generator) -> list[Step]:
-    """Half of it motion, mostly curved, a quarter each defocus and Gaussian; then a little noise; half are JPEG files.
+    """Half of it motion, mostly curved, a quarter each defocus and Gaussian; then a little noise; half are JPEGs.
 
-    Without the file's traces a network learns to sharpen what no real file keeps, and brings out blocks instead.
+    Half is blurred in linear light as a lens does, half in encoded values as data sets without a tone curve are.
+    Without a file's traces a network learns to sharpen what no real file keeps, and brings out blocks instead.
     """
     shape = str(rng.choice(["shake", "line", "defocus", "gaussian"], p=[0.35, 0.15, 0.25, 0.25]))
     if shape == "defocus":
@@ -94,7 +100,9 @@ def draw_blur(rng: np.random.Generator) -> list[Step]:
     else:
         size = float(rng.uniform(4, 25))
         kernel = motion_kernel(size, rng.uniform(0, 360), rng.uniform(30, 120) if shape == "shake" else 0, rng)
-    lens = Step("lens", {"shape": shape, "size_px": size}, lambda photo, rng: blur(photo, kernel))
+    linear = bool(rng.random() < 0.5)
+    settings = {"shape": shape, "size_px": size, "light": "linear" if linear else "encoded"}
+    lens = Step("lens", settings, lambda photo, rng: blur(photo, kernel, linear=linear))
     steps = [lens, noise_step(float(rng.uniform(0, 4)))]
     if rng.random() < 0.5:
         steps.append(jpeg_step(int(rng.integers(75, 99)), chroma_halved=bool(rng.random() < 0.6)))
