@@ -8,7 +8,6 @@ bytes wherever the libraries are the same. A crash, or 10 seconds on one case, e
 
 import json
 import random
-import resource
 import signal
 import struct
 import sys
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms
 
+from mimdit.benchmarks.loading import peak_memory
 from mimdit.errors import MimditError
 from mimdit.image import Photo, load, save
 
@@ -167,7 +167,7 @@ def main(count: int, first: int) -> None:
             sys.stderr.write(f"case {number}\n")
             ends[run_case(number, files, folder)] += 1
         signal.alarm(0)
-    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    megabytes = (peak_memory() or 0) / 2**20
     sys.stdout.write(json.dumps({**ends, "cases": count, "peak_mb": round(megabytes)}) + "\n")
 
 

@@ -80,15 +80,16 @@ def test_chunks_that_unpack_to_gigabytes_are_not_unpacked(tmp_path: Path, kind: 
 
 
 _PEAK_OF_LOADING = """
-import resource, sys
+import sys
 from pathlib import Path
+from mimdit.benchmarks.loading import peak_memory
 from mimdit.errors import MimditError
 from mimdit.image import load
 try:
     load(Path(sys.argv[1]))
 except MimditError:
     pass
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print((peak_memory() or 0) // 2**20)
 """
 
 
