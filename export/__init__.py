@@ -1,6 +1,6 @@
 """From a frozen variant to files: one target a file, all of the same shape."""
 
-from mimdit.export import coreml, litert, onnx, openvino, tensorrt
+from mimdit.export import coreai, coreml, executorch, litert, onnx, openvino, tensorrt
 from mimdit.export.converter import Converter
 
 EXPORTERS: tuple[Converter, ...] = (
@@ -9,4 +9,6 @@ EXPORTERS: tuple[Converter, ...] = (
     openvino.CONVERTER,
     litert.CONVERTER,
     tensorrt.CONVERTER,
+    executorch.CONVERTER,
+    coreai.CONVERTER,
 )

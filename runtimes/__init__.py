@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from mimdit.errors import BundleError, MissingPackageError
-from mimdit.runtimes import coreml, litert, onnx, openvino, tensorrt
+from mimdit.runtimes import coreai, coreml, executorch, litert, onnx, openvino, tensorrt
 from mimdit.runtimes.base import Runtime, RuntimeSpec
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ RUNTIMES: tuple[RuntimeSpec, ...] = (
     openvino.RUNTIME,
     litert.RUNTIME,
     tensorrt.RUNTIME,
+    executorch.RUNTIME,
+    coreai.RUNTIME,
 )
 
 

@@ -13,8 +13,13 @@ from mimdit.targets import Precision, Target
 
 
 def build(
-    models: Annotated[Path, typer.Argument(help="Folder with one frozen variant each, as `mimdit freeze` leaves it.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The bundle, NAME.mimdit.")],
+    models: Annotated[
+        Path | None, typer.Argument(help="Folder with one frozen variant each, as `mimdit freeze` leaves it.")
+    ] = None,
+    identity: Annotated[
+        bool, typer.Option("--identity", help="Instead of MODELS a variant that returns the photo to the bit.")
+    ] = False,
     target: Annotated[Target, typer.Option(help="What the files are for.")] = "onnx",
     precision: Annotated[Precision, typer.Option(help="Number format of weights and activations.")] = "fp32",
     platform: Annotated[
@@ -35,12 +40,16 @@ def build(
 
     The bundle is written only if every file holds exactly the sub-experts of its routing plan and agrees with the graph
     on tiles of every degradation and on extremes; otherwise the exit code is 1 and nothing is left behind.
+
+    A photo that a bundle of --identity changes was changed by the pipeline (decoding, tiles, runtime, blending),
+    not by the model: `mimdit build --identity --target T -o X.mimdit`, then restore an 8-bit PNG and compare.
     """
     from mimdit.export import EXPORTERS
     from mimdit.export.build import build as build_bundle
     from mimdit.export.converter import find
     from mimdit.export.dispatcher import add_dispatcher
     from mimdit.export.graph import DeployableGraph
+    from mimdit.export.identity import identity_variant
     from mimdit.model.checkpoint import load_model
 
     if out.exists() and not overwrite:
@@ -51,11 +60,14 @@ def build(
     sides = [int(side) for side in tile.split(",") if side.strip().isdigit()]
     if not sides or len(sides) != len(tile.split(",")):
         raise CheckpointError(f"--tile '{tile}' is not a list of numbers: write for example 256,512")
-    graphs = [
-        DeployableGraph(load_model(models / name / "model"), tile=side, steps=steps)
-        for name in chosen_variants(variant)
-        for side in sides
-    ]
+    if (models is None) != identity:
+        raise CheckpointError("name either the folder of frozen variants, or --identity")
+    loaded = (
+        [identity_variant()]
+        if models is None
+        else [load_model(models / name / "model") for name in chosen_variants(variant)]
+    )
+    graphs = [DeployableGraph(model, tile=side, steps=steps) for model in loaded for side in sides]
     manifest = build_bundle(
         graphs,
         converter,
