@@ -14,16 +14,19 @@ def kept_words() -> Iterator[Callable[[], list[str]]]:
 
     It holds for the whole process, so keep the block short.
     """
-    with tempfile.TemporaryFile() as kept:
+    # Bindings may write to sys.stderr instead, which in a notebook is not the process's own.
+    with tempfile.TemporaryFile() as kept, open(kept.fileno(), "w", closefd=False) as text:
 
         def words() -> list[str]:
+            text.flush()
             kept.seek(0)
             return kept.read().decode(errors="replace").splitlines()
 
         stderr = os.dup(2)
         os.dup2(kept.fileno(), 2)
         try:
-            yield words
+            with contextlib.redirect_stderr(text):
+                yield words
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)

@@ -129,10 +129,11 @@ def test_each_runtime_runs_on_the_threads_asked_for(graph: _OddGraph, written: P
     assert np.array_equal(one.run(image, photo), first)
 
 
-def test_a_damaged_file_says_so_in_one_line(written: Path, tmp_path: Path) -> None:
+def test_a_damaged_file_says_so_in_one_line(written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     damaged = tmp_path / "odd-64.pte"
     damaged.write_bytes(written.read_bytes()[:200])
     with pytest.raises(BundleError, match=r"odd-64\.pte does not load in ExecuTorch: [^\n]*; rebuild"):
         ExecutorchRuntime(damaged, TILE, 1)
+    assert capsys.readouterr().err == ""
     with pytest.raises(BundleError, match="must take image and photo"):
         ExecutorchRuntime(written, 128, 1)
