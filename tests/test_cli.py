@@ -3,10 +3,8 @@
 import importlib
 import inspect
 import json
-import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -198,16 +196,13 @@ def test_the_command_table_tells_what_the_commands_say(name: str) -> None:
     assert doc.splitlines()[0] == COMMANDS[name].help
 
 
-def test_help_is_quick_and_imports_nothing_heavy() -> None:
-    began = time.perf_counter()
+def test_help_names_all_commands_and_imports_nothing_heavy() -> None:
     shown = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "mimdit", "--help"], capture_output=True, text=True, check=True
     )
-    seconds = time.perf_counter() - began
     imported = {line.rpartition("|")[2].strip().split(".")[0] for line in shown.stderr.splitlines()}
     assert not imported & {"numpy", "PIL", "onnxruntime", "torch"}
     assert all(name in shown.stdout for name in COMMANDS)
-    assert seconds < (5 if "CI" in os.environ else 2)  # 0.1 s measured on 2 quiet cores; the machine may be loaded
 
 
 def test_restoring_imports_no_torch(photos: Path, small: Path, tmp_path: Path) -> None:
