@@ -33,5 +33,3 @@ def test_apart(name: str, chosen: str) -> None:
         env={**told, "MIMDIT_APART": "1"},
     )
     assert done.returncode in (0, 5), f"{done.stdout[-6000:]}\n{done.stderr[-2000:]}"  # 5: nothing of that name
-    if done.returncode == 0:
-        print(done.stdout.splitlines()[-1])  # noqa: T201

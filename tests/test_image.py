@@ -10,6 +10,8 @@ from PIL import ExifTags, Image, ImageCms
 from mimdit import image
 from mimdit.errors import MimditError, PhotoError
 
+from .turns import TURNS
+
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()  # made once: it holds the time of day
 LOSSLESS = (".png", ".tif", ".bmp")
 
@@ -61,19 +63,9 @@ def test_exif_and_profile_survive_between_formats(tmp_path: Path, source: str, t
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_every_orientation_comes_out_upright_once(tmp_path: Path, suffix: str, orientation: int) -> None:
-    turns = {
-        1: lambda p: p,
-        2: lambda p: p[:, ::-1],
-        3: lambda p: p[::-1, ::-1],
-        4: lambda p: p[::-1],
-        5: lambda p: p.swapaxes(0, 1),
-        6: lambda p: np.rot90(p, -1),
-        7: lambda p: p[::-1, ::-1].swapaxes(0, 1),
-        8: lambda p: np.rot90(p),
-    }
     path = tmp_path / f"photo{suffix}"
     Image.fromarray(_pixels()).save(path, exif=_exif(orientation))
-    upright = turns[orientation](_pixels())
+    upright = TURNS[orientation](_pixels())
     photo = image.load(path)
     assert np.array_equal(photo.pixels, upright)
     image.save(photo, path, overwrite=True)

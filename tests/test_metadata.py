@@ -10,6 +10,8 @@ from PIL import ExifTags, Image
 
 from mimdit.image import Photo, exif, load, save, xmp
 
+from .turns import TURNS
+
 RNG = np.random.default_rng(0)
 PACKET = (
     b'<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
@@ -19,16 +21,6 @@ PACKET = (
     b'</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
 )
 IPTC = b"\x1c\x02\x50\x00\x04Mara\x1c\x02\x78\x00\x05words"
-TURNS = {
-    1: lambda p: p,
-    2: lambda p: p[:, ::-1],
-    3: lambda p: p[::-1, ::-1],
-    4: lambda p: p[::-1],
-    5: lambda p: p.swapaxes(0, 1),
-    6: lambda p: np.rot90(p, -1),
-    7: lambda p: p[::-1, ::-1].swapaxes(0, 1),
-    8: lambda p: np.rot90(p),
-}
 
 
 def _pixels(height: int = 40, width: int = 60) -> np.ndarray:
