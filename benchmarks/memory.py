@@ -7,7 +7,6 @@ Prints one JSON object. Each size runs in a process of its own; the photo is noi
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -16,14 +15,17 @@ from pathlib import Path
 
 import numpy as np
 
+from mimdit.benchmarks.loading import peak_memory
+
 ONE = """
-import resource, sys
+import sys
+from mimdit.benchmarks.loading import peak_memory
 from mimdit.cli import main
 sys.argv = ["mimdit", "restore", *sys.argv[1:]]
 try:
     main()
 finally:
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    print((peak_memory() or 0) // 1024)
 """
 
 
@@ -68,8 +70,8 @@ def _growth(count: int) -> float:
     for turn in range(count):
         restorer.restore(photo, "denoise")
         if turn == min(100, count // 2):
-            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, 2)
+            before = peak_memory() or 0
+    return round(((peak_memory() or 0) - before) / 2**20, 2)
 
 
 if __name__ == "__main__":
