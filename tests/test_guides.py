@@ -20,7 +20,7 @@ from .source import ROOT
 
 GUIDES = ("app-developer.md", "hardware-team.md", "ci.md")
 ELSEWHERE = ("pip", "rm", "git")  # what a guide shows besides ours
-SLOW = "benchmarks/baselines/default.json"  # of the real bundle: recorded by hand only
+SLOW = "tests/baselines/default.json"  # of the real bundle: recorded by hand only
 
 
 def commands(guide: str) -> list[tuple[list[str], int]]:

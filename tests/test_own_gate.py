@@ -11,7 +11,7 @@ from mimdit.bundle import Bundle, open_bundle
 
 from .source import ROOT
 
-BASELINES = ROOT / "benchmarks" / "baselines"
+BASELINES = ROOT / "tests" / "baselines"
 GOLDEN = BASELINES / "golden"
 
 
