@@ -76,6 +76,7 @@ class MiMBranch(nn.Module):
                 x, routing = block(x, view, None if forced is None else forced[:, i])
                 routings.append(routing)
             outputs.append(x)
+        outputs = outputs or [x]  # no MiM block: a plain transformer, guided by the stem
         guides = [
             guide(outputs[source]).flatten(2).transpose(1, 2)  # [B,tokens,inner]
             for guide, source in zip(self.guides, self.source, strict=True)

@@ -8,6 +8,7 @@ from safetensors import SafetensorError
 
 from mimdit.errors import CheckpointError
 from mimdit.files import write_folder
+from mimdit.model.difference import NOTE, apply_difference, read_note
 from mimdit.model.mimdit import MiMDiT
 
 
@@ -28,7 +29,15 @@ def save_model(model: MiMDiT, folder: Path, *, half: bool = False) -> None:
 
 
 def load_model(folder: Path) -> MiMDiT:
-    """A dynamic model in fp32; raises CheckpointError where the folder or its weights are not usable."""
+    """A model in fp32, whole or stored as a difference; raises CheckpointError where the folder is not usable."""
+    if (folder / NOTE).is_file():
+        base, digest = read_note(folder)
+        if (base / NOTE).is_file():
+            raise CheckpointError(f"{folder}: its base {base} is a difference too: one step is the limit")
+        model = load_model(base)
+        if checkpoint_hash(model) != digest:
+            raise CheckpointError(f"{folder} was made for other weights than those in {base}: fetch both again")
+        return _finite(apply_difference(model, folder), folder)
     if not (folder / MiMDiT.config_name).is_file():
         raise CheckpointError(f"no model in {folder}: expected a folder with config.json and safetensors weights")
     try:
@@ -39,6 +48,10 @@ def load_model(folder: Path) -> MiMDiT:
         raise CheckpointError(f"the model in {folder} cannot be loaded: {' '.join(str(error).split())}") from None
     if report["missing_keys"]:  # diffusers fills them at random and only warns
         raise CheckpointError(f"the model in {folder} lacks weights, first {sorted(report['missing_keys'])[0]}")
+    return _finite(model, folder)
+
+
+def _finite(model: MiMDiT, folder: Path) -> MiMDiT:
     bad = [name for name, tensor in model.state_dict().items() if not torch.isfinite(tensor).all()]
     if bad:
         raise CheckpointError(f"{folder}: weights that are not finite, first {bad[0]}: train it again")

@@ -90,8 +90,9 @@ class MiMDiT(ModelMixin, ConfigMixin):  # pyright: ignore[reportIncompatibleMeth
             dual_attention_layers=shape.dual_attention_layers,
             qk_norm=shape.qk_norm,
         )
-        if not shape.positions:
-            self.backbone.pos_embed.pos_embed.zero_()  # pyright: ignore[reportOptionalMemberAccess,reportAttributeAccessIssue]
+        if not shape.positions:  # not persistent: a checkpoint need not carry 3 MB of zeros
+            zeros = torch.zeros_like(self.backbone.pos_embed.pos_embed)  # pyright: ignore
+            self.backbone.pos_embed.register_buffer("pos_embed", zeros, persistent=False)
         if shape.prediction == "residual":  # an untrained network gives the photo back
             nn.init.zeros_(self.backbone.proj_out.weight)
             nn.init.zeros_(self.backbone.proj_out.bias)

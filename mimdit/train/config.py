@@ -49,10 +49,15 @@ class TrainConfig(BaseModel):
     evaluate_every: PositiveInt = 500
     save_every: PositiveInt = 200
     validation_photos: int = Field(default=8, gt=0, description="photos kept out of training, every n-th of the folder")
+    only: tuple[str, ...] = Field(
+        default=(), description="parameters that move, by name, e.g. backbone.*; by default what the objective trains"
+    )
     # routing: the prior's choice is prescribed, then only taught, then the routers are free
     forced_steps: int = 0
     taught_steps: int = 0
     balance_weight: float = 0.01
+    # the flow
+    pixel_weight: float = Field(default=0.0, ge=0, description="of the pixel loss of the decoded clean latent")
     # distillation
     sampling_steps: int = Field(default=1, gt=0, description="Euler steps that a distilled student takes")
     reference: Path | None = Field(

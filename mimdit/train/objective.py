@@ -1,14 +1,19 @@
 """What each stage minimises. An objective wraps the model, so that accelerate sees one module with one forward.
 
 codec     the codec alone: decode a blurred-by-noise clean latent beside the degraded photo's skips
-flow      the reference: rectified flow on the frozen codec's latent (2209.03003; SD3's logit-normal times)
+flow      the reference: rectified flow on the frozen codec's latent (2209.03003; SD3's logit-normal times); with a
+          pixel_weight also the clean latent that it predicts, decoded: the latent alone does not know which of its
+          errors can be seen
 distill   a few-step student, end to end in pixels, beside the reference's trajectory (paper.md section 3)
 """
+
+from fnmatch import fnmatch
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mimdit.errors import CheckpointError
 from mimdit.model.mimdit import MiMDiT, parameter_groups
 from mimdit.model.moe import Routing, balance_loss
 from mimdit.targets import DISPATCHER_CLASSES
@@ -38,6 +43,10 @@ class Objective(nn.Module):
             )
         self.model.requires_grad_(False)
         chosen = [p for name in names for p in groups[name]]
+        if patterns := self.config.only:
+            chosen = [p for name, p in self.model.named_parameters() if any(fnmatch(name, part) for part in patterns)]
+            if not chosen:
+                raise CheckpointError(f"only: no parameter is called {', '.join(patterns)}")
         for parameter in chosen:
             parameter.requires_grad_(True)
         return chosen
@@ -71,19 +80,23 @@ class Objective(nn.Module):
     def _flow(self, batch: Batch, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         with torch.no_grad():
             clean, _ = self.model.codec.encode(batch.truth)
-            degraded, _ = self.model.codec.encode(batch.image)
+            degraded, skips = self.model.codec.encode(batch.image)
         guidance = self.model.guide(batch.image, degraded, batch.photo, self._forced(batch, step))
         sigma = torch.sigmoid(torch.randn(len(clean), generator=generator)).to(clean)  # logit-normal
         shift = self.model.shape.shift
         sigma = shift * sigma / (1 + (shift - 1) * sigma)
         noise = _noise_like(clean, generator)
         level = sigma[:, None, None, None]
-        velocity = self.model.velocity((1 - level) * clean + level * noise, sigma, guidance)
+        noisy = (1 - level) * clean + level * noise
+        velocity = self.model.velocity(noisy, sigma, guidance)
         error = (velocity - (noise - clean)).float()
         if self.model.shape.prediction == "residual":
             error = error * level  # the error of the clean latent: near σ = 0 the velocity's would drown all else
-        flow = error.square().mean()
-        return self._with_routing({"flow": flow}, guidance.routings, batch, step)
+        losses = {"flow": error.square().mean()}
+        if weight := self.config.pixel_weight:
+            decoded = self.model.codec.decode(noisy - level * velocity, degraded, batch.image, skips)
+            losses["pixel"] = weight * pixel_loss(decoded, batch.truth)
+        return self._with_routing(losses, guidance.routings, batch, step)
 
     def _distill(self, batch: Batch, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         degraded, skips = self.model.codec.encode(batch.image)

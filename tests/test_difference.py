@@ -1,0 +1,67 @@
+"""Models stored as what differs from another: exact, bound to their base, and refused where they do not fit."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from mimdit.errors import CheckpointError
+from mimdit.model.checkpoint import checkpoint_hash, load_model, save_model
+from mimdit.model.difference import NOTE, TENSORS, save_difference
+from mimdit.model.mimdit import MiMDiT
+from mimdit.routing.freeze import round_to_half
+
+
+@pytest.fixture
+def pair(lively: MiMDiT, tmp_path: Path) -> tuple[MiMDiT, Path]:
+    """A model whose backbone differs from its base, and the folder of the difference; the base lies beside it."""
+    base = round_to_half(copy.deepcopy(lively))
+    other = copy.deepcopy(base)
+    with torch.no_grad():
+        other.backbone.proj_out.weight += 0.25
+    round_to_half(other)
+    save_model(base, tmp_path / "base", half=True)
+    save_difference(other, base, "base", checkpoint_hash(base), tmp_path / "other")
+    return other, tmp_path / "other"
+
+
+def test_a_difference_gives_the_model_back_and_holds_only_what_differs(pair: tuple[MiMDiT, Path]):
+    model, folder = pair
+    assert checkpoint_hash(load_model(folder)) == checkpoint_hash(model)
+    assert (folder / TENSORS).stat().st_size < 0.1 * sum(f.stat().st_size for f in (folder.parent / "base").iterdir())
+
+
+def test_a_difference_refuses_another_base(pair: tuple[MiMDiT, Path], nano: MiMDiT):
+    save_model(nano, pair[1].parent / "base")
+    with pytest.raises(CheckpointError, match="made for other weights"):
+        load_model(pair[1])
+
+
+@pytest.mark.parametrize("name", ["../base", "/etc", "..", "sub/base"])
+def test_a_base_lies_beside_its_difference(pair: tuple[MiMDiT, Path], name: str):
+    note = json.loads((pair[1] / NOTE).read_text())
+    (pair[1] / NOTE).write_text(json.dumps({**note, "base": name}))
+    with pytest.raises(CheckpointError, match="not the name of a folder beside it"):
+        load_model(pair[1])
+
+
+def test_a_difference_is_no_base(pair: tuple[MiMDiT, Path]):
+    note = json.loads((pair[1] / NOTE).read_text())
+    (pair[1] / NOTE).write_text(json.dumps({**note, "base": "other"}))
+    with pytest.raises(CheckpointError, match="one step is the limit"):
+        load_model(pair[1])
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}"])
+def test_a_broken_note_is_named(pair: tuple[MiMDiT, Path], text: str):
+    (pair[1] / NOTE).write_text(text)
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        load_model(pair[1])
+
+
+def test_no_difference_between_shapes(nano: MiMDiT, tmp_path: Path):
+    other = MiMDiT.from_preset(nano.shape.model_copy(update={"branch_channels": 16}))
+    with pytest.raises(CheckpointError, match="configs differ"):
+        save_difference(other, nano, "base", "", tmp_path / "other")
