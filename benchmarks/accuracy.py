@@ -102,14 +102,14 @@ def _restore(case: _Measured, group: Group, method: str, attempt: Attempt) -> tu
     )
     began = time.perf_counter()
     try:
-        restored, used = attempt.restore(case.pair.input)
+        restored, used, pieces = attempt.restore(case.pair.input)
     except BundleError as error:
         return known.model_copy(update={"error": str(error)}), None
     seconds = round(time.perf_counter() - began, 4)
     if case.pair.grey:
         restored = _without_colour(restored)
     figures, shift = _against_truth(restored, case.pair.truth, group.reach)
-    found = defects(restored, case.pair.input, case.pair.truth)
+    found = defects(restored, case.pair.input, case.pair.truth, pieces)
     measured = {"used": used, "restored": figures, "shift": shift, "defects": found, "seconds": seconds}
     return known.model_copy(update=measured), restored
 

@@ -13,6 +13,11 @@ from mimdit.benchmarks.quality import Quality
 
 __all__ = ["Report", "Row", "Summary", "markdown", "summarise"]
 
+_SCORES = ("seam_score", "patch_score")
+_LEGEND = (
+    "PSNR in dB over RGB, mean over the photos; FLIP: smaller is better; seam_score and patch_score: the worst photo."
+)
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -54,6 +59,8 @@ class Summary(_Frozen):
     restored: Quality
     cast: float | None = Field(description="mean colour cast, in levels of 255")
     seconds: float | None
+    seam_score: float | None = Field(default=None, description="the worst photo's; see docs/restoring.md")
+    patch_score: float | None = Field(default=None, description="the worst photo's, in levels of 255")
 
     @property
     def gain(self) -> float | None:
@@ -84,10 +91,22 @@ def summarise(rows: Sequence[Row]) -> tuple[Summary, ...]:
 
 def markdown(report: Report) -> str:
     """The means as one table, and the photos to look at as another."""
-    lines = ["# Accuracy", "", "PSNR in dB over RGB, mean over the photos; FLIP: smaller is better.", ""]
+    lines = ["# Accuracy", "", _LEGEND, ""]
     lines += [f"- `{report.command}`", *(f"- {name}: {identity}" for name, identity in report.methods.items())]
     lines += [f"- {report.device.processor or report.device.architecture}, {report.device.system}", ""]
-    columns = ("degradation", "data set", "method", "variant", "images", "input", "restored", "gain", "SSIM", "FLIP")
+    columns = (
+        "degradation",
+        "data set",
+        "method",
+        "variant",
+        "images",
+        "input",
+        "restored",
+        "gain",
+        "SSIM",
+        "FLIP",
+        *_SCORES,
+    )
     lines += _table(columns, [_cells(summary) for summary in report.summary], right_from=4)
     suspects = [row for row in report.rows if row.error or (row.defects and row.defects.suspicious)]
     if suspects:
@@ -113,6 +132,8 @@ def _summary(rows: Sequence[Row]) -> Summary:
         restored=_mean_quality([row.restored for row in done]),
         cast=_mean([look.cast for look in looks]),
         seconds=_mean([row.seconds for row in done]),
+        seam_score=max((look.seam_score for look in looks if look.seam_score is not None), default=None),
+        patch_score=max((look.patch_score for look in looks if look.patch_score is not None), default=None),
     )
 
 
@@ -141,6 +162,8 @@ def _cells(summary: Summary) -> tuple[str, ...]:
         _number(summary.gain, "+.2f"),
         f"{_number(before.ssim, '.3f')} → {_number(after.ssim, '.3f')}",
         f"{_number(before.flip, '.3f')} → {_number(after.flip, '.3f')}",
+        _number(summary.seam_score, ".1f"),
+        _number(summary.patch_score, ".1f"),
     )
 
 
@@ -150,7 +173,8 @@ def _why(row: Row) -> str:
     look = row.defects
     return (
         f"black blocks {look.black_blocks}, cast {look.cast:.1f} (input {look.input_cast:.1f}), "
-        f"seam {look.seam:.1f} (input {look.input_seam:.1f})"
+        f"seam {look.seam:.1f} (input {look.input_seam:.1f}), "
+        f"seam_score {_number(look.seam_score, '.1f')}, patch_score {_number(look.patch_score, '.1f')}"
     )
 
 

@@ -6,7 +6,9 @@ Figures that say which photos to look at first. NaN never gets this far: `Runtim
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from mimdit.benchmarks.methods import Pieces
 from mimdit.benchmarks.mistakes import displaced_blocks, swap_gain
+from mimdit.runtimes.seams import PATCH_LIMIT, SEAM_LIMIT, patch_score, seam_score
 
 __all__ = ["Defects", "black_blocks", "colour_cast", "defects", "patch", "seam"]
 
@@ -34,6 +36,12 @@ class Defects(BaseModel):
     input_patch: float = Field(default=0.0, description="the input's own")
     swapped: bool = Field(default=False, description="with red and blue exchanged it would be nearer to the truth")
     displaced_blocks: int = Field(default=0, description="blocks of 32×32 px that lie one pixel off")
+    seam_score: float | None = Field(
+        default=None, description="gradient of the error across tile borders over that inside; 1 is no seam"
+    )
+    patch_score: float | None = Field(
+        default=None, description="largest difference between 64 px local means and the whole-photo view"
+    )
 
     @property
     def suspicious(self) -> bool:
@@ -41,11 +49,15 @@ class Defects(BaseModel):
         tinted = self.cast > max(8.0, self.input_cast + 2)
         uneven = self.patch > max(12.0, self.input_patch + 4)
         misplaced = self.swapped or self.displaced_blocks > 0
-        return self.black_blocks > 0 or tinted or uneven or misplaced or self.seam > max(6.0, self.input_seam + 2)
+        pieces = (self.seam_score or 0) > SEAM_LIMIT or (self.patch_score or 0) > PATCH_LIMIT
+        step = self.seam > max(6.0, self.input_seam + 2)
+        return self.black_blocks > 0 or tinted or uneven or misplaced or pieces or step
 
 
-def defects(restored: np.ndarray, degraded: np.ndarray, truth: np.ndarray | None) -> Defects:
-    """u8[H,W,3] each; without a truth the degraded photo stands in for it."""
+def defects(
+    restored: np.ndarray, degraded: np.ndarray, truth: np.ndarray | None, pieces: Pieces | None = None
+) -> Defects:
+    """u8[H,W,3] each; without a truth the degraded photo stands in for it. Without tiles they have no scores."""
     truth = degraded if truth is None else truth
     return Defects(
         black_blocks=black_blocks(restored, truth),
@@ -57,6 +69,8 @@ def defects(restored: np.ndarray, degraded: np.ndarray, truth: np.ndarray | None
         input_patch=round(patch(degraded, truth), 3),
         swapped=swap_gain(restored, truth) > max(_SWAPPED, swap_gain(degraded, truth) + _SWAPPED),
         displaced_blocks=displaced_blocks(restored, degraded, truth),
+        seam_score=pieces and round(seam_score(restored, truth, pieces.tile, pieces.overlap), 3),
+        patch_score=pieces and round(patch_score(restored, pieces.view) if pieces.view else 0.0, 3),
     )
 
 

@@ -3,24 +3,39 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
 from mimdit.benchmarks.datasets import Group
 from mimdit.errors import MimditError
 from mimdit.runtimes.restore import Restorer, VariantChoice
+from mimdit.runtimes.view import WholePhotoView
 from mimdit.targets import VARIANTS, Variant
 
 if TYPE_CHECKING:
     from mimdit.bundle import Bundle
 
-__all__ = ["AUTO", "MATCHED", "Attempt", "Method", "bundle_method", "check_choices", "chosen"]
+__all__ = ["AUTO", "MATCHED", "Answer", "Attempt", "Method", "Pieces", "bundle_method", "check_choices", "chosen"]
 
 MATCHED = "matched"  # the variant that belongs to the degradation; for clean photos each variant in turn
 AUTO = "auto"  # the variant that the dispatcher chooses
 
-Answer = tuple[np.ndarray, str | None]
+
+class Pieces(NamedTuple):
+    """How a photo was restored in tiles. `view` is None where a single one held it."""
+
+    tile: int  # px
+    overlap: int  # px
+    view: WholePhotoView | None
+
+
+class Answer(NamedTuple):
+    """A restored photo u8[H,W,3], the variant that did it, and its tiles, None where there were none."""
+
+    pixels: np.ndarray
+    used: str | None = None
+    pieces: Pieces | None = None
 
 
 @dataclass(frozen=True)
@@ -40,18 +55,21 @@ class Method:
     attempts: Callable[[Group], Sequence[Attempt]]
 
 
-def bundle_method(bundle: "Bundle", choices: Sequence[str], threads: int | None = None) -> Method:
+def bundle_method(
+    bundle: "Bundle", choices: Sequence[str], threads: int | None = None, provider: str | None = None
+) -> Method:
     """A bundle, through the runtime that an app would use; torch-free. `choices` are variants, `matched`, `auto`.
 
     Raises MimditError for a choice that the bundle does not offer.
     """
     unasked = len(bundle.variants) == 1  # a sole variant needs no dispatcher to be chosen
     check_choices(choices, bundle.variants, dispatcher=unasked or bundle.manifest.dispatcher is not None)
-    restorer = Restorer(bundle, threads=threads)
+    restorer = Restorer(bundle, threads=threads, provider=provider)
 
     def restore(photo: np.ndarray, choice: VariantChoice) -> Answer:
         restored = restorer.restore(photo, choice)
-        return restored.pixels, restored.variant or "none"
+        pieces = restored.tile and Pieces(restored.tile, bundle.manifest.tile_overlap, restored.view)
+        return Answer(restored.pixels, restored.variant or "none", pieces or None)
 
     def attempts(group: Group) -> list[Attempt]:
         names = chosen(choices, group, bundle.variants)

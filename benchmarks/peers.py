@@ -53,7 +53,7 @@ def _method(peer: Peer) -> Method:
 
 
 def _answer(peer: Peer, sigma: float | None, photo: Array) -> Answer:
-    return peer.restore(photo, sigma), None
+    return Answer(peer.restore(photo, sigma))
 
 
 def _level(photo: Array, sigma: float | None) -> float:

@@ -82,7 +82,7 @@ def _restorer(model: "MiMDiT", steps: int) -> Callable[..., Answer]:
     runtime = TorchRuntime(model, steps)
 
     def restore(photo: np.ndarray, used: str) -> Answer:
-        return restore_photo(photo, runtime, _OVERLAP), used
+        return Answer(restore_photo(photo, runtime, _OVERLAP), used)
 
     return restore
 

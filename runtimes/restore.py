@@ -13,6 +13,7 @@ from mimdit.runtimes import open_runtime
 from mimdit.runtimes.base import Runtime
 from mimdit.runtimes.dispatch import Dispatcher
 from mimdit.runtimes.tiler import Progress, Window, restore_strips, tile_count
+from mimdit.runtimes.view import WholePhotoView
 from mimdit.targets import Variant
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ class Restored:
 
     pixels: shape and dtype of what went in, or of its window · variants: one after the other, empty where nothing was
     changed · scores: the dispatcher's, empty where it was not asked · runtime ("onnx/cpu") and tile (the last
-    variant's, in px): None where nothing was changed.
+    variant's, in px): None where nothing was changed · view: the whole photo that the last variant's tiles were held
+    to, None where a single tile held the photo.
     """
 
     pixels: np.ndarray
@@ -35,6 +37,7 @@ class Restored:
     scores: Mapping[Variant, float] | None = None
     runtime: str | None = None
     tile: int | None = None
+    view: WholePhotoView | None = None
 
     @property
     def variant(self) -> str | None:
@@ -88,19 +91,19 @@ class Restorer:
             scores, variants = self.judge(photo)
         else:
             variants = (variant,)
-        pixels, runtime = photo, None
+        pixels, runtime, view = photo, None, None
         for i, name in enumerate(variants):
             part = window if i == len(variants) - 1 else whole
             runtime = self._runtime(name, photo.shape[0], photo.shape[1])
             target = (
                 pixels if part == whole and (in_place or i) else np.empty((part.height, part.width, 3), photo.dtype)
             )
-            self._restore(pixels, target, part, runtime, strength, progress)
+            view = self._restore(pixels, target, part, runtime, strength, progress)
             pixels = target
         if runtime is None:
             part = window.of(photo)
             return Restored(part if in_place else part.copy(), scores=scores)
-        return Restored(pixels, variants, scores, f"{runtime.name}/{runtime.unit}", runtime.tile)
+        return Restored(pixels, variants, scores, f"{runtime.name}/{runtime.unit}", runtime.tile, view)
 
     def judge(self, photo: np.ndarray) -> tuple[dict[Variant, float] | None, tuple[Variant, ...]]:
         """What `auto` sees and does: the dispatcher's scores, and the variants that it chooses.
@@ -124,16 +127,18 @@ class Restorer:
         runtime: Runtime,
         strength: float,
         progress: Progress | None,
-    ) -> None:
+    ) -> WholePhotoView | None:
         """One variant over the photo; the window's strips go to `target`, which may be the photo itself."""
+        views: list[WholePhotoView] = []
         row, columns = 0, slice(window.left, window.left + window.width)
         overlap = self._bundle.manifest.tile_overlap
-        for strip in restore_strips(photo, runtime, overlap, window=window, progress=progress):
+        for strip in restore_strips(photo, runtime, overlap, window=window, progress=progress, show=views.append):
             if strength < 1:
                 before = to_unit(photo[window.top + row : window.top + row + len(strip), columns])
                 strip = before + np.float32(strength) * (strip - before)
             target[row : row + len(strip)] = from_unit(strip, photo.dtype)
             row += len(strip)
+        return views[0] if views else None
 
     def _runtime(self, variant: Variant, height: int, width: int) -> Runtime:
         if variant not in self._bundle.variants:

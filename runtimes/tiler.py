@@ -19,6 +19,7 @@ from mimdit.views import photo_view
 
 Progress = Callable[[int, int], None]  # (tiles done, tiles in all), after every tile
 _Restore = Callable[[np.ndarray], np.ndarray]  # f32[T,T,3] → f32[T,T,3], both in 0..1
+_Show = Callable[[WholePhotoView], object]
 
 
 @dataclass(frozen=True)
@@ -68,17 +69,18 @@ def restore_strips(
     align: bool = True,
     window: Window | None = None,
     progress: Progress | None = None,
+    show: _Show | None = None,
 ) -> Iterator[np.ndarray]:
     """Restores [H,W,3] of any pixel dtype; yields f32[n,W,3] in 0..1, from the top, n adding up to H.
 
     overlap: pixels that neighbouring tiles share, 0 to half a tile. align=False leaves out the whole-photo view's
     correction, not the tile's `photo` input. window: yields only that part of the same result, and restores only the
-    tiles that have a share in it.
+    tiles that have a share in it. show: receives the whole-photo view before the first strip, where there is one.
     """
     window = window or Window(0, 0, *photo.shape[:2])
     layout = _layout(photo.shape[0], photo.shape[1], runtime.tile, overlap)
     total = _tile_count(layout, window, overlap, align)
-    yield from _strips(photo, _tile_restorer(photo, runtime, total, progress), layout, window, overlap, align)
+    yield from _strips(photo, _tile_restorer(photo, runtime, total, progress), layout, window, overlap, align, show)
 
 
 def whole_photo_view(photo: np.ndarray, runtime: Runtime, overlap: int) -> WholePhotoView:
@@ -118,10 +120,18 @@ def _tile_restorer(photo: np.ndarray, runtime: Runtime, total: int, progress: Pr
 
 
 def _strips(
-    photo: np.ndarray, restore: _Restore, layout: _Layout, window: Window, overlap: int, align: bool
+    photo: np.ndarray,
+    restore: _Restore,
+    layout: _Layout,
+    window: Window,
+    overlap: int,
+    align: bool,
+    show: _Show | None = None,
 ) -> Iterator[np.ndarray]:
     tile, rows, columns = layout.tile, layout.rows, layout.columns
     view = _restored_view(photo, restore, layout, overlap) if align and layout.reduction > 1 else None
+    if show is not None and view is not None:
+        show(view)
     below, beside = rows.touching(window.top, window.height), columns.touching(window.left, window.width)
     inside = slice(window.left, window.left + window.width)
     # Clipped when it is handed out: float32 weights add up to 1 within 1e-7.

@@ -15,7 +15,7 @@ from mimdit.benchmarks.accuracy import count, evaluate
 from mimdit.benchmarks.accuracy_report import Report, markdown
 from mimdit.benchmarks.alignment import aligned
 from mimdit.benchmarks.datasets import LONG_SIDE, Group, folder_groups, manifest_groups, select
-from mimdit.benchmarks.methods import Attempt, Method, bundle_method
+from mimdit.benchmarks.methods import Answer, Attempt, Method, bundle_method
 from mimdit.benchmarks.peers import peer_methods
 from mimdit.benchmarks.sheets import Example, pick
 from mimdit.benchmarks.synthetic import RAIN_PSNR, SYNTHETIC, degraded
@@ -181,6 +181,7 @@ def test_a_bundle_that_changes_nothing_restores_its_input(small: Path, data: Pat
         assert row.error is None
         assert row.defects is not None
         assert not row.defects.suspicious
+        assert (row.defects.seam_score is None) == (row.defects.patch_score is None) == (row.used == "none")
     asked = {(row.degradation, row.variant) for row in report.rows}
     assert {("clean", "denoise"), ("clean", "deblur"), ("clean", "general"), ("clean", "auto")} <= asked
     assert {("noise-25", "denoise"), ("rain+blur", "general"), ("rain", "auto")} <= asked
@@ -204,12 +205,14 @@ def test_a_report_survives_json_and_becomes_a_table(small: Path, data: Path) -> 
     text = markdown(report)
     assert f"| noise-25 | clean_us | small.mimdit | denoise | 2 | {summary.input.psnr:.2f} |" in text
     assert "| haze | haze_unpaired | small.mimdit | denoise | 1 | – | – | – |" in text
+    assert summary.seam_score is not None
+    assert f"| {summary.seam_score:.1f} | {summary.patch_score:.1f} |" in text
 
 
 def test_a_model_that_breaks_its_contract_is_a_row_and_exit_code_1(
     run, data: Path, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(photo: np.ndarray) -> "tuple[np.ndarray, str | None]":
+    def broken(photo: np.ndarray) -> Answer:
         raise BundleError("the output is not finite")
 
     monkeypatch.setattr(
