@@ -24,7 +24,7 @@ from mimdit.benchmarks.meters import measure_energy
 from mimdit.benchmarks.methods import MATCHED, Method, bundle_method
 from mimdit.benchmarks.photo_times import PhotoTimes, photo_times, restore_all
 from mimdit.benchmarks.provenance import provenance
-from mimdit.benchmarks.roofline import gemm_gflops, reached
+from mimdit.benchmarks.roofline import measure_roofs, reached
 from mimdit.benchmarks.run_file import ImageResult, Key, Latency, Memory, Result, Run, Samples, Size
 from mimdit.runtimes import open_runtime
 from mimdit.runtimes.base import PHOTO_SHAPE, Runtime
@@ -42,9 +42,11 @@ Advance = Callable[[], object]
 
 @dataclass(frozen=True)
 class Plan:
-    """What to measure. choice: a variant, matched or auto · samples: graph times of each bundle · duration: s."""
+    """What to measure. choice: a variant, matched or auto · provider: which of the runtime's backends, None is its
+    usual one · samples: graph times of each bundle · duration: s."""
 
     choice: str = "auto"
+    provider: str | None = None
     threads: int | None = None
     samples: int = 64
     duration: float = 0.0
@@ -76,16 +78,17 @@ def bench(
     groups = _restorable(groups, plan)
     device, before = this_device(), conditions.before()
     threads = plan.threads or device.cores
-    subjects = [_subject(bundle, plan.choice, threads, advance) for bundle in bundles]
+    subjects = [_subject(bundle, plan, threads, advance) for bundle in bundles]
     graphs = _graph_times(subjects, plan, advance)
     methods = [subject.method for subject in subjects]
     # One after the other, and before the photos are timed: this is also what loads each variant that they need.
     reports = [evaluate(groups, [method], command=command, advance=advance) for method in methods]
     photos = photo_times(methods, groups, plan.seed, advance)
-    timer, gemm = timer_cost(), gemm_gflops(threads) if plan.roofline else None
+    timer, roofs = timer_cost(), measure_roofs(threads) if plan.roofline else None
     results = []
     for i, subject in enumerate(subjects):
-        gmac = subject.bundle.entry(subject.variant, subject.runtime.tile).gmac
+        entry = subject.bundle.entry(subject.variant, subject.runtime.tile)
+        precision = subject.bundle.manifest.precision
         others = tuple(bundle.manifest.id for j, bundle in enumerate(bundles) if j != i)
         results.append(
             Result(
@@ -94,11 +97,11 @@ def bench(
                 factors=factors_of(subject.bundle),
                 size=_size(subject.bundle),
                 images=_images(reports[i].rows, photos[i]),
-                drift=None if golden is None else drift(golden, subject.bundle, threads),
+                drift=None if golden is None else drift(golden, subject.bundle, threads, plan.provider),
                 latency=_latency(subject, graphs[i], others, timer),
                 memory=_memory(subject.loading),
                 energy=measure_energy(partial(restore_all, subject.method, groups)),
-                roofline=None if gemm is None else reached(gmac, graphs[i].seconds, gemm),
+                roofline=None if roofs is None else reached(entry, precision, graphs[i].seconds, roofs),
             )
         )
     return Run(
@@ -121,15 +124,16 @@ def _restorable(groups: Sequence[Group], plan: Plan) -> list[Group]:
     return [group for group in groups if plan.choice != MATCHED or group.variant is not None]
 
 
-def _subject(bundle: "Bundle", choice: str, threads: int, advance: Advance) -> _Subject:
-    method = bundle_method(bundle, [choice], threads)
+def _subject(bundle: "Bundle", plan: Plan, threads: int, advance: Advance) -> _Subject:
+    method = bundle_method(bundle, [plan.choice], threads, plan.provider)
     # Under auto and matched any of them may restore a photo: the most general one stands for them.
     known: dict[str, Variant] = {name: name for name in bundle.variants}
-    variant = known.get(choice) or known.get("general") or bundle.variants[0]
+    variant = known.get(plan.choice) or known.get("general") or bundle.variants[0]
     tile = bundle.entry(variant).tile
-    loading = measure_loading(bundle, variant, tile, threads)
+    loading = measure_loading(bundle, variant, tile, threads, plan.provider)
     advance()
-    return _Subject(bundle, variant, loading, open_runtime(bundle, variant, tile=tile, threads=threads), method)
+    runtime = open_runtime(bundle, variant, tile=tile, threads=threads, provider=plan.provider)
+    return _Subject(bundle, variant, loading, runtime, method)
 
 
 def _graph_times(subjects: Sequence[_Subject], plan: Plan, advance: Advance) -> list[Timing]:

@@ -9,10 +9,11 @@ from statistics import fmean
 
 from pydantic import BaseModel
 
+from mimdit.benchmarks.headline import TITLE, headline
 from mimdit.benchmarks.run_file import Key, Result, Run, Samples
 from mimdit.errors import NotComparableError
 
-__all__ = ["Difference", "compare", "paired"]
+__all__ = ["Difference", "compare", "headlines", "paired"]
 
 _DECIBELS = 0.005
 _MEMORY = 0.02
@@ -32,12 +33,19 @@ def compare(a: Run, b: Run) -> list[Difference]:
     """Raises NotComparableError where no result of one run has a counterpart in the other."""
     found = [*_circumstances(a, b)]
     for one, other in paired(a, b):
-        name = one.name if one.name == other.name else f"{one.name} → {other.name}"
         found += [
-            Difference(result=name, what=what, a=_text(x), b=_text(y), change=change)
+            Difference(result=_name(one, other), what=what, a=_text(x), b=_text(y), change=change)
             for what, x, y, change in _differences(one, other)
         ]
     return found
+
+
+def headlines(a: Run, b: Run) -> list[Difference]:
+    """The first rows of a report on two runs: each device against its reference, equal or not."""
+    return [
+        Difference(result=_name(one, other), what=TITLE, a=headline(a, one).sentence(), b=headline(b, other).sentence())
+        for one, other in paired(a, b)
+    ]
 
 
 def paired(a: Run, b: Run) -> list[tuple[Result, Result]]:
@@ -55,6 +63,10 @@ def paired(a: Run, b: Run) -> list[tuple[Result, Result]]:
         names = [", ".join(result.name for result in run.results) for run in (a, b)]
         raise NotComparableError(f"nothing to compare: one run holds {names[0]}, the other {names[1]}")
     return pairs
+
+
+def _name(one: Result, other: Result) -> str:
+    return one.name if one.name == other.name else f"{one.name} → {other.name}"
 
 
 def _role(key: Key) -> dict:

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 __all__ = ["decibels", "drift", "reference_of"]
 
 
-def drift(golden: Golden, bundle: "Bundle", threads: int | None = None) -> tuple[DriftResult, ...]:
+def drift(
+    golden: Golden, bundle: "Bundle", threads: int | None = None, provider: str | None = None
+) -> tuple[DriftResult, ...]:
     """Each recorded input through the variant that it was recorded for; those that the bundle lacks are left out."""
-    restorer = Restorer(bundle, threads=threads)
+    restorer = Restorer(bundle, threads=threads, provider=provider)
     results = []
     for entry in golden.content.entries:
         if entry.variant not in bundle.variants:

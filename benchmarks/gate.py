@@ -13,6 +13,7 @@ from mimdit.benchmarks.diagnosis import contents, stage_of
 from mimdit.benchmarks.gate_photos import accuracy, defects, drift, same_photos
 from mimdit.benchmarks.gate_rules import Rules
 from mimdit.benchmarks.gate_statistics import Interval, judge
+from mimdit.benchmarks.headline import headlines
 from mimdit.benchmarks.run_file import Result, Run, Samples
 from mimdit.benchmarks.verdict import CHECKS, Check, Finding, Verdict, overall
 from mimdit.errors import NotComparableError
@@ -43,9 +44,11 @@ def verdict_of(findings: Sequence[Finding], run: Run, *, now: Sequence[Result], 
     if invalid := run.conditions.invalid:
         findings = [_not_gated(f, invalid) if f.check in ("latency", "energy") else f for f in findings]
     return Verdict(
+        headlines=headlines(run),
         outcome=overall(findings),
         baseline=", ".join(f"{result.name} {result.key.bundle}" for result in before),
         run=", ".join(f"{result.name} {result.key.bundle}" for result in now),
+        measured=run.provenance.created,
         findings=tuple(findings),
         facts=_facts(run),
     )

@@ -1,7 +1,7 @@
 """Bundles through the gate: measured here, then held to a baseline or to each other."""
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,11 +36,12 @@ class Photos:
 
 @dataclass(frozen=True)
 class Gated:
-    """An answer, what it was read from, and the photos to look at."""
+    """An answer, what it was read from, the photos to look at, and times of a race (title → seconds)."""
 
     verdict: Verdict
     run: Run
     crops: Sequence[Crop]
+    times: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
 def gate_bundle(
@@ -80,15 +81,17 @@ def gate_against(
     run = measure([new, old], groups, command=command, threads=threads, golden=photos.golden, progress=progress)
     now, before = run.results
     findings = gate_results(now, before, rules, [check for check in checks if check != "latency"])
+    times: dict[str, Sequence[float]] = {}
     if "latency" in checks and now.latency is not None:
         variant = now.latency.variant
-        findings.append(
-            race(new, old, variant, rules.latency, threads=threads, advance=progress(ROUNDS))
-            if variant in old.variants
-            else _no_race(variant)
-        )
+        if variant in old.variants:
+            ran = race(new, old, variant, rules.latency, threads=threads, advance=progress(ROUNDS))
+            findings.append(ran.finding)
+            times = {f"new, {now.name}": ran.new, f"old, {before.name}": ran.old}
+        else:
+            findings.append(_no_race(variant))
     verdict = verdict_of(findings, run, now=[now], before=[before])
-    return Gated(verdict, run, worst_crops(verdict, groups, new, old, threads))
+    return Gated(verdict, run, worst_crops(verdict, groups, new, old, threads), times)
 
 
 def _no_race(variant: str) -> Finding:

@@ -179,7 +179,7 @@ def _why(outcome: Outcome, interval: Interval | None, tolerance: float) -> str:
 
 
 def _worst(subject: str, names: Sequence[str], new: np.ndarray, old: np.ndarray, limit: float) -> Finding:
-    place = int(np.argmin(new - old))
+    place = int(np.lexsort((new, new - old))[0])  # of equals the one that is restored worst
     change = round(float(new[place] - old[place]), 4)
     return Finding(
         check="accuracy",

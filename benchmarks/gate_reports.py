@@ -48,7 +48,7 @@ def write_reports(gated: Gated, paths: Sequence[Path], place: str) -> None:
         elif suffix == ".sarif":
             content = sarif(gated.verdict, place, __version__)
         elif suffix == ".html":
-            content = page(gated.verdict, gated.run, gated.crops).encode()
+            content = page(gated.verdict, gated.run, gated.crops, gated.times).encode()
         else:
             content = (gated.verdict.model_dump_json(indent=1) + "\n").encode()
         write_file(path, content, overwrite=True)

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from mimdit.benchmarks.headline import headline_table
+from mimdit.benchmarks.table import TableContent, markdown_lines
 from mimdit.benchmarks.verdict import Finding, Verdict
 
 __all__ = ["COLUMNS", "cells", "markdown", "ordered"]
@@ -23,7 +25,8 @@ def cells(finding: Finding) -> tuple[str, ...]:
     relative = finding.check in ("size", "latency", "memory", "energy")
     interval = ""
     if finding.low is not None and finding.high is not None:
-        interval = f"{_change(finding.low, finding, relative)} … {_change(finding.high, finding, relative)}"
+        low, high = _change(finding.low, finding, relative), _change(finding.high, finding, relative)
+        interval = f"{low.partition(' ')[0]} … {high}"
     return (
         finding.check,
         finding.subject,
@@ -40,6 +43,7 @@ def cells(finding: Finding) -> tuple[str, ...]:
 def markdown(verdict: Verdict) -> str:
     """For a pull request or a job summary: the verdict, what needs a reader, the whole table folded away."""
     lines = [f"## mimdit gate: {_SYMBOLS[verdict.outcome]} {_text(verdict.sentence)}", ""]
+    lines += [*markdown_lines(headline_table(verdict.headlines), _text), ""]
     lines += [f"`{_text(verdict.run)}` held to `{_text(verdict.baseline)}`", ""]
     notes = [finding for finding in ordered(verdict.findings) if finding.outcome != "pass" and finding.note]
     for finding in notes:
@@ -48,9 +52,8 @@ def markdown(verdict: Verdict) -> str:
         lines.append(f"- {_SYMBOLS[finding.outcome]} {title}{stage}: {_text(finding.note)}")
     lines += [""] if notes else []
     lines += [f"<details><summary>All {len(verdict.findings)} figures</summary>", ""]
-    marks = ["---" if column in ("check", "subject", "verdict") else "---:" for column in COLUMNS]
-    rows = [(*cells(finding)[:-1], f"{_SYMBOLS[finding.outcome]} {cells(finding)[-1]}") for finding in verdict.findings]
-    lines += [f"| {' | '.join(map(_text, row))} |" for row in (COLUMNS, marks, *rows)]
+    rows = ((*cells(finding)[:-1], f"{_SYMBOLS[finding.outcome]} {cells(finding)[-1]}") for finding in verdict.findings)
+    lines += markdown_lines(TableContent("Figures", COLUMNS, tuple(rows)), _text)
     lines += ["", "</details>", ""]
     lines += [f"- {_text(name)}: {_text(fact)}" for name, fact in verdict.facts.items()]
     return "\n".join(lines).rstrip() + "\n"

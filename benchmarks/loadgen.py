@@ -27,6 +27,7 @@ def run_loadgen(
     *,
     choice: str,
     threads: int | None,
+    provider: str | None = None,
     queries: int,
     tell: Callable[[str], object] = lambda line: None,
 ) -> None:
@@ -38,7 +39,7 @@ def run_loadgen(
         import mlperf_loadgen
     except ModuleNotFoundError:
         raise MissingPackageError("mlcommons-loadgen", "loadgen") from None
-    method = bundle_method(bundle, [choice], threads)
+    method = bundle_method(bundle, [choice], threads, provider)
     pairs = [(attempt, case) for group in groups for attempt in method.attempts(group)[:1] for case in group.cases]
     photos = [(attempt, case.load().input) for attempt, case in pairs]
     for attempt, photo in photos:  # loads each variant before the clock runs

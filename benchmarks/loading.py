@@ -1,6 +1,6 @@
 """Loading and memory of a bundle, measured in a process of its own: only a fresh one knows what a first start costs.
 
-python -m mimdit.benchmarks.loading BUNDLE VARIANT TILE THREADS
+python -m mimdit.benchmarks.loading BUNDLE VARIANT TILE THREADS [PROVIDER]
 """
 
 import os
@@ -36,9 +36,11 @@ class Loading(BaseModel):
     megapixels: float
 
 
-def measure_loading(bundle: "Bundle", variant: "Variant", tile: int, threads: int) -> Loading:
+def measure_loading(
+    bundle: "Bundle", variant: "Variant", tile: int, threads: int, provider: str | None = None
+) -> Loading:
     """Starts the process and reads what it says. Raises BundleError where it fails."""
-    arguments = [str(bundle.path), variant, str(tile), str(threads)]
+    arguments = [str(bundle.path), variant, str(tile), str(threads), *([provider] if provider else [])]
     paths = os.pathsep.join(filter(None, sys.path))  # a kit on a device is not installed, only on the path
     command = [sys.executable, "-m", "mimdit.benchmarks.loading", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": paths})
@@ -78,7 +80,7 @@ def _drop_from_cache(folder: Path) -> bool:
     return True
 
 
-def _main(path: Path, variant: "Variant", tile: int, threads: int) -> Loading:
+def _main(path: Path, variant: "Variant", tile: int, threads: int, provider: str | None = None) -> Loading:
     import numpy as np
 
     dropped = _drop_from_cache(path)
@@ -89,7 +91,7 @@ def _main(path: Path, variant: "Variant", tile: int, threads: int) -> Loading:
         from mimdit.bundle import open_bundle
         from mimdit.runtimes import open_runtime
 
-        runtime = open_runtime(open_bundle(path), variant, tile=tile, threads=threads)
+        runtime = open_runtime(open_bundle(path), variant, tile=tile, threads=threads, provider=provider)
         return time.perf_counter() - began
 
     runtime = None
@@ -105,7 +107,8 @@ def _main(path: Path, variant: "Variant", tile: int, threads: int) -> Loading:
     from mimdit.bundle import open_bundle
     from mimdit.runtimes.restore import Restorer
 
-    Restorer(open_bundle(path), threads=threads).restore(np.zeros((*_PHOTO, 3), np.uint8), variant)
+    restorer = Restorer(open_bundle(path), threads=threads, provider=provider)
+    restorer.restore(np.zeros((*_PHOTO, 3), np.uint8), variant)
     return Loading(
         cache_dropped=dropped,
         cold_load=cold,
@@ -117,5 +120,6 @@ def _main(path: Path, variant: "Variant", tile: int, threads: int) -> Loading:
 
 
 if __name__ == "__main__":
-    _path, _variant, _tile, _threads = sys.argv[1:]
-    sys.stdout.write(_main(Path(_path), cast("Variant", _variant), int(_tile), int(_threads)).model_dump_json())
+    _path, _variant, _tile, _threads, *_provider = sys.argv[1:]
+    _loading = _main(Path(_path), cast("Variant", _variant), int(_tile), int(_threads), *_provider)
+    sys.stdout.write(_loading.model_dump_json())

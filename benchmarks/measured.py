@@ -59,6 +59,6 @@ def measure(
 
     `progress` hears how many steps there will be, and gives what is called after each.
     """
-    plan = Plan(choice=choice_for(groups), threads=threads, samples=_SAMPLES)
+    plan = Plan(choice=choice_for(groups), threads=threads, samples=_SAMPLES, roofline=True)
     advance = progress(steps(len(bundles), groups, plan))
     return bench(bundles, groups, plan, command=command, golden=golden, advance=advance)

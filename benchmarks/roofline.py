@@ -1,43 +1,70 @@
-"""How near a graph comes to what its cores can do at all: its arithmetic a second over a matrix product's."""
+"""The roofline: how near a graph comes to what its cores and their memory can do at all.
+
+Two roofs, measured with numpy's BLAS on the same threads: arithmetic (a matrix product) and memory (a matrix times a
+vector, which reads every element once).
+"""
 
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from statistics import median
+from typing import NamedTuple
 
 from mimdit.benchmarks.run_file import Roofline
 from mimdit.errors import MimditError
+from mimdit.manifest import ModelEntry
+from mimdit.targets import Precision
 
-__all__ = ["gemm_gflops", "reached"]
+__all__ = ["Roofs", "measure_roofs", "reached"]
 
 # BLAS reads its thread count once, when numpy is loaded: so in a process of its own.
-_GEMM = """
+_PRODUCTS = """
 import time, numpy
-n = 1536
-a, b = (numpy.random.default_rng(i).random((n, n), numpy.float32) for i in (0, 1))
-c = numpy.empty_like(a)
-best = 0.0
-for _ in range(12):
-    began = time.perf_counter()
-    numpy.matmul(a, b, out=c)
-    best = max(best, 2 * n**3 / (time.perf_counter() - began) / 1e9)
-print(best)
+def best(times, call):
+    found = []
+    for _ in range(times):
+        began = time.perf_counter()
+        call()
+        found.append(time.perf_counter() - began)
+    return min(found)
+n, rows, columns = 1024, 4096, 8192
+a, b, wide = (numpy.ones(shape, numpy.float32) for shape in ((n, n), (n, n), (rows, columns)))
+vector, c, d = numpy.ones(columns, numpy.float32), numpy.empty((n, n), numpy.float32), numpy.empty(rows, numpy.float32)
+print(2 * n**3 / best(12, lambda: numpy.matmul(a, b, out=c)) / 1e9)
+print(wide.nbytes / best(6, lambda: numpy.matmul(wide, vector, out=d)) / 1e9)
 """
+_WEIGHT_BYTES: dict[Precision, int] = {"fp32": 4, "fp16": 2, "bf16": 2, "w8": 1, "w8a8": 1}
 
 
-def gemm_gflops(threads: int) -> float:
-    """GFLOP/s of the best of 12 float32 products of 1536×1536 by numpy's BLAS, on so many threads."""
+class Roofs(NamedTuple):
+    """gflops: 10⁹ operations/s, the best of 12 products of 1024×1024 · gbytes: 10⁹ bytes/s, the best of 6 of 128 MB."""
+
+    gflops: float
+    gbytes: float
+
+
+def measure_roofs(threads: int) -> Roofs:
+    """Takes about a second. Raises MimditError where numpy cannot be started anew."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
     paths = os.pathsep.join(filter(None, sys.path))
     environment = {**os.environ, **dict.fromkeys(names, str(threads)), "PYTHONPATH": paths}
-    done = subprocess.run([sys.executable, "-c", _GEMM], capture_output=True, text=True, env=environment)
+    done = subprocess.run([sys.executable, "-c", _PRODUCTS], capture_output=True, text=True, env=environment)
     if done.returncode:
-        raise MimditError(f"--roofline: the matrix product failed: {done.stderr.strip()[-200:]}")
-    return float(done.stdout)
+        raise MimditError(f"the roofline's matrix product failed: {done.stderr.strip()[-200:]}")
+    gflops, gbytes = map(float, done.stdout.split())
+    return Roofs(gflops, gbytes)
 
 
-def reached(gmac: float, seconds: Sequence[float], gemm: float) -> Roofline:
-    """gmac: of one tile; a multiply-accumulate counts as two operations."""
-    gflops = 2 * gmac / median(seconds)
-    return Roofline(gmac=gmac, gflops=gflops, gemm_gflops=gemm, share=gflops / gemm)
+def reached(entry: ModelEntry, precision: Precision, seconds: Sequence[float], roofs: Roofs) -> Roofline:
+    """A multiply-accumulate counts as two operations. What must be moved at least: weights once, a tile in, one out."""
+    moved = entry.parameters * _WEIGHT_BYTES[precision] + 2 * 3 * 4 * entry.tile**2
+    gflops = 2 * entry.gmac / median(seconds)
+    return Roofline(
+        gmac=entry.gmac,
+        gflops=gflops,
+        gemm_gflops=roofs.gflops,
+        share=gflops / roofs.gflops,
+        memory_gbytes=roofs.gbytes,
+        intensity=2e9 * entry.gmac / moved,
+    )

@@ -156,12 +156,16 @@ class Energy(_Frozen):
 
 
 class Roofline(_Frozen):
-    """Arithmetic reached by the median graph time over what a matrix product reaches on the same cores."""
+    """What the median graph time reaches of the two roofs of the same cores: arithmetic and memory."""
 
     gmac: float = Field(description="of one tile, from the manifest")
-    gflops: float
-    gemm_gflops: float
-    share: float
+    gflops: float = Field(description="10⁹ operations/s reached")
+    gemm_gflops: float = Field(description="the same of a matrix product")
+    share: float = Field(description="gflops over gemm_gflops")
+    memory_gbytes: float = Field(description="10⁹ bytes/s read by a matrix-vector product")
+    intensity: float = Field(
+        description="operations a byte that must be moved at least: weights once, a tile in and out"
+    )
 
 
 class Result(_Frozen):

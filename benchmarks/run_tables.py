@@ -2,19 +2,13 @@
 
 from collections.abc import Sequence
 from statistics import fmean, median
-from typing import NamedTuple
 
-from mimdit.benchmarks.headline import headline
+from mimdit.benchmarks.headline import headline_table, headlines
 from mimdit.benchmarks.run_file import ImageResult, Result, Run
 from mimdit.benchmarks.sustained import sustained
+from mimdit.benchmarks.table import TableContent, markdown_lines
 
-__all__ = ["TableContent", "facts", "markdown", "tables"]
-
-
-class TableContent(NamedTuple):
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+__all__ = ["facts", "markdown", "tables"]
 
 
 def facts(run: Run) -> dict[str, str]:
@@ -23,7 +17,6 @@ def facts(run: Run) -> dict[str, str]:
     hot = [f"{name} {state.temperature_before[name]:.0f} → {t:.0f} °C" for name, t in state.temperature_after.items()]
     known = {
         "INVALID": state.invalid,
-        **{f"device against reference, {r.name}": headline(run, r).sentence() for r in run.results},
         "processor": f"{device.processor or device.architecture}, {device.cores} cores, {device.system}",
         "instruction set": " ".join(device.instruction_set) or None,
         "threads": ", ".join(sorted({str(result.key.threads) for result in run.results})),
@@ -41,17 +34,17 @@ def facts(run: Run) -> dict[str, str]:
 
 
 def tables(run: Run) -> list[TableContent]:
-    made = [_times(run), _starts(run), _qualities(run), _sustained(run), _energies(run)]
+    """The first is the device against the reference."""
+    made = [headline_table(headlines(run)), _times(run), _starts(run), _qualities(run), _sustained(run), _energies(run)]
     return [table for table in made if table.rows]
 
 
 def markdown(run: Run) -> str:
-    lines = ["# Run", ""]
+    first, *others = tables(run)
+    lines = ["# Run", "", *markdown_lines(first), ""]
     lines += [f"- **{name}**: {value}" for name, value in facts(run).items()]
-    for table in tables(run):
-        lines += ["", f"## {table.title}", ""]
-        marks = ["---"] + ["---:"] * (len(table.columns) - 1)
-        lines += [f"| {' | '.join(cells)} |" for cells in (table.columns, marks, *table.rows)]
+    for table in others:
+        lines += ["", f"## {table.title}", "", *markdown_lines(table)]
     return "\n".join(lines) + "\n"
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from mimdit.benchmarks.gate_statistics import Outcome
+from mimdit.benchmarks.headline import Headline
 
 __all__ = ["CHECKS", "Check", "Finding", "Stage", "Verdict", "exit_code", "overall"]
 
@@ -46,9 +47,11 @@ class Verdict(_Frozen):
     """A whole answer: the same two files give the same verdict, to the byte."""
 
     schema_version: Literal[1] = 1
+    headlines: tuple[Headline, ...] = Field(description="the device against the reference, each bundle of the run")
     outcome: Outcome
     baseline: str = Field(description="what the run was held to")
     run: str
+    measured: str = Field(description="when the run was: UTC, ISO 8601")
     findings: tuple[Finding, ...]
     facts: dict[str, str] = Field(default={}, description="circumstances of the run: device, versions, threads")
 

@@ -27,7 +27,10 @@ class Outcome:
 
     def __init__(self, code: int, out: str, err: str):
         self.code, self.out, self.err = code, out, err
-        self.rows = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+
+    @property
+    def rows(self) -> list:
+        return [json.loads(line) for line in self.out.splitlines() if line.startswith("{")]
 
 
 @pytest.fixture

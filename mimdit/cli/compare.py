@@ -18,29 +18,25 @@ def compare(
 
     A time is listed where the 95 % intervals of the medians do not meet, a memory peak from 2 % on, a quality from
     0.005 dB on; machines, versions, sizes and settings whenever they are not equal. This describes and does not judge:
-    for a verdict with an exit code see `mimdit gate`.
+    for a verdict with an exit code see `mimdit gate`. Where anything differs, each device against the reference stands
+    first.
     """
     from mimdit.benchmarks.compare import compare as run_compare
+    from mimdit.benchmarks.compare import headlines
     from mimdit.benchmarks.run_file import read_run
 
-    found = run_compare(read_run(a), read_run(b))
+    one, other = read_run(a), read_run(b)
+    found = run_compare(one, other)
+    if found:
+        found = [*headlines(one, other), *found]
     if as_json:
         typer.echo(json.dumps([difference.model_dump() for difference in found], ensure_ascii=False))
-        return
-    if not found:
+    elif not found:
         typer.echo("nothing differs", err=True)
-        return
+    else:
+        from mimdit.benchmarks.table import TableContent
+        from mimdit.cli.tables import data_console, show
 
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(markup=False, highlight=False, emoji=False)
-    if not console.is_terminal:
-        console.width = 200  # a pipe has no width: never fold a table in a file
-    table = Table(box=box.SIMPLE_HEAD)
-    for column in ("bundle", "what", "A", "B", "change"):
-        table.add_column(column)
-    for difference in found:
-        table.add_row(*difference.model_dump().values())
-    console.print(table)
+        columns = ("bundle", "what", "A", "B", "change")
+        rows = tuple(tuple(difference.model_dump().values()) for difference in found)
+        show(data_console(), TableContent("Differences", columns, rows), title=False, left=columns)

@@ -110,23 +110,19 @@ def _photos(folder: Path | None, truth: Path | None, limit: int | None, golden: 
 
 
 def _print(verdict: "Verdict") -> None:
-    """The table on stdout, the verdict in one line below it."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
+    """The device against the reference, the table, and the verdict in one line below it, on stdout."""
     from mimdit.benchmarks.gate_table import COLUMNS, cells, ordered
+    from mimdit.benchmarks.headline import headline_table
+    from mimdit.benchmarks.table import TableContent
+    from mimdit.cli.tables import data_console, show
 
-    console = Console(markup=False, highlight=False, emoji=False)
-    if not console.is_terminal:
-        console.width = 200  # a pipe has no width: never fold a table in a log
+    console = data_console()
+    show(console, headline_table(verdict.headlines), title=False)
     colours = {"regressed": "red", "improved": "blue", "inconclusive": "yellow", "pass": "green"}
-    table = Table(box=box.SIMPLE_HEAD)
-    for column in COLUMNS:
-        table.add_column(column, justify="left" if column in ("check", "subject", "verdict") else "right")
-    for finding in reversed(ordered(verdict.findings)):  # what needs a reader stands next to the prompt
-        table.add_row(*cells(finding), style=colours.get(finding.outcome or ""))
-    console.print(table)
+    findings = list(reversed(ordered(verdict.findings)))  # what needs a reader stands next to the prompt
+    table = TableContent("Figures", COLUMNS, tuple(map(cells, findings)))
+    styles = [colours.get(finding.outcome or "", "") for finding in findings]
+    show(console, table, title=False, left=("subject", "verdict"), styles=styles)
     for finding in ordered(verdict.findings):
         if finding.outcome in ("regressed", "inconclusive", "improved") and finding.note:
             stage = f", stage {finding.stage}" if finding.stage else ""

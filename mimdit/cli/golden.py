@@ -69,7 +69,7 @@ def compare(
     line = headline(run, run.results[0])
     rows = run.results[0].drift or ()
     if as_json:
-        typer.echo(json.dumps({**vars(line), "photos": [row.model_dump() for row in rows]}, ensure_ascii=False))
+        typer.echo(json.dumps({**line.model_dump(), "photos": [row.model_dump() for row in rows]}, ensure_ascii=False))
     else:
         typer.echo(line.sentence())
         for row in rows:
