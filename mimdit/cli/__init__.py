@@ -118,6 +118,15 @@ COMMANDS = {
         "mimdit.cli.golden:compare",
         "Hold a bundle to a golden: dB lost per degradation, times the latency, MB.",
     ),
+    "routing diff": CommandLine(
+        "mimdit.cli.routing_diff:diff",
+        "Show two routing plans side by side, and what they cost in dB, MB and ms.",
+    ),
+    "routing regret": CommandLine(
+        "mimdit.cli.routing_regret:regret",
+        "Tell what dynamic routing would have gained over a frozen variant, and whether another variant fits better.",
+        extra="train",
+    ),
 }
 
 

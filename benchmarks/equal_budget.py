@@ -1,0 +1,75 @@
+"""What each layer of the mixture is worth: a plain transformer, + Inter-MoE, + Inter-MoE and Intra-MoE, equal budgets.
+
+All three begin with the codec of stage 1 and everything else afresh; all of it is trained on the same photos and draws
+for the same number of steps, by default 360, a tenth of the student's. PSNR is of the photos kept for validation. Part
+of `python -m mimdit.benchmarks.routing_report`.
+"""
+
+from pathlib import Path
+
+from mimdit.benchmarks.ablations import decibels
+from mimdit.benchmarks.table import TableContent
+from mimdit.config import ModelConfig, preset
+from mimdit.model.checkpoint import load_model, save_model
+from mimdit.model.mimdit import MiMDiT
+from mimdit.targets import DEGRADATIONS
+from mimdit.train.config import TrainConfig
+from mimdit.train.data import Examples, PhotoScales, batches
+from mimdit.train.loop import train
+
+__all__ = ["EXAMPLES", "STEPS", "TILE", "equal_budget"]
+
+STEPS = 360
+EXAMPLES = 24  # of each degradation
+TILE = 128  # px, as in training: routers were not tuned for another
+
+_SMALL = preset("small")
+SHAPES: dict[str, ModelConfig] = {
+    "plain DiT": _SMALL.model_copy(update={"branch_blocks": 0}),
+    "+ Inter-MoE": _SMALL.model_copy(update={"experts": 1}),
+    "+ Inter-MoE and Intra-MoE": _SMALL,
+}
+
+
+def equal_budget(codec: Path, photos: Path, out: Path, steps: int = STEPS) -> TableContent:
+    """Train the three (or go on with what lies in `out`), and set the second and third against the first, in dB."""
+    scores = {
+        name: _trained(shape, codec, photos, out / name.strip("+ ").replace(" ", "-"), steps)
+        for name, shape in SHAPES.items()
+    }
+    first, *others = SHAPES
+    for column in scores.values():
+        column["mean"] = sum(column.values()) / len(column)
+    rows = tuple(
+        (kind, f"{plain:.2f}", *(f"{scores[name][kind] - plain:+.2f}" for name in others))
+        for kind, plain in scores[first].items()
+    )
+    return TableContent("Equal budgets", ("degradation", *SHAPES), rows)
+
+
+def _trained(shape: ModelConfig, codec: Path, photos: Path, out: Path, steps: int) -> dict[str, float]:
+    routed = shape.branch_blocks > 0 and shape.experts > 1
+    start = out / "start"
+    if not start.is_dir():
+        model = MiMDiT.from_preset(shape)
+        model.codec.load_state_dict(load_model(codec).codec.state_dict())
+        save_model(model, start)
+    config = TrainConfig(
+        objective="distill",
+        start=start,
+        steps=steps,
+        batch=8,
+        tile=TILE,
+        learning_rate=8e-4,
+        warmup=30,
+        ema=0.99,
+        forced_steps=steps * 5 // 6 if routed else 0,
+        taught_steps=steps if routed else 0,
+        evaluate_every=steps,
+    )
+    model = load_model(train(config, photos, out / "run", way="bf16 eager", cache=out.parent / ".photo-cache")).eval()
+    scales = PhotoScales(photos, out.parent / ".photo-cache")
+    shown = TrainConfig(objective="distill", steps=1, batch=len(DEGRADATIONS), tile=TILE, seed=2)
+    kept_out = scales.split(shown.validation_photos)[1]
+    examples = batches(Examples(scales, kept_out, shown, DEGRADATIONS), 0, EXAMPLES, shown.batch)
+    return decibels(model, examples)

@@ -1,0 +1,134 @@
+"""What freezing costs and saves, per degradation, and four ways to do it.
+
+most frequent   in each group the sub-expert that dynamic routing chose most often, with its mean weight: what ships
+mean gates      all sub-experts, each with its mean weight over the photos, 0 where it was not chosen
+merged          one sub-expert a group, its parameters the mean of all three's, weighed by how often each was chosen;
+                tensors whose shapes differ between sub-experts are the most frequent one's
+tuned           the most frequent ones, after fine-tuning: the variant as it ships
+
+All but the last are on the student's weights without any tuning.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+
+from mimdit.benchmarks.ablations import decibels, whole
+from mimdit.benchmarks.latency import timings
+from mimdit.model.mimdit import MiMDiT
+from mimdit.routing.freeze import freeze, make_plan
+from mimdit.routing.plan import GROUPS, BlockPlan, ExpertPlan, RoutingPlan
+from mimdit.routing.record import RouterStatistics
+from mimdit.targets import Variant
+from mimdit.train.data import Batch
+
+__all__ = ["Frozen", "Saved", "freeze_ways", "mean_gates", "merge", "saved"]
+
+_HALF = 2  # bytes of a weight as it ships
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """PSNR in dB of one degradation: dynamic routing, and each way to freeze the variant that belongs to it."""
+
+    kind: str
+    dynamic: float
+    most_frequent: float
+    mean_gates: float
+    merged: float
+    tuned: float
+
+
+@dataclass(frozen=True)
+class Saved:
+    """Dynamic and frozen: MB of weights in fp16, ms of a tile in eager PyTorch, whole and in the MiM branch alone."""
+
+    megabytes: tuple[float, float]
+    whole_ms: tuple[float, float]
+    branch_ms: tuple[float, float]
+
+
+def mean_gates(plan: RoutingPlan, statistics: RouterStatistics) -> RoutingPlan:
+    """Every sub-expert that was ever chosen, its weight the mean over all photos, 0 where it was not chosen."""
+    blocks = []
+    for b, block in enumerate(plan.blocks):
+        chosen = statistics.chosen[:, b]  # [N,4,k]
+        experts = []
+        for g, group in enumerate(GROUPS):
+            for e in range(statistics.intra.shape[3]):
+                used = (chosen[:, g] == e).any(1)
+                weight = float((statistics.inter[:, b, g] * statistics.intra[:, b, g, e] * used).mean())
+                if weight > 0:
+                    experts.append(ExpertPlan(group=group, expert=e, weight=weight))
+        blocks.append(BlockPlan(**{**block.model_dump(), "experts": tuple(experts)}))
+    return plan.model_copy(update={"blocks": tuple(blocks)})
+
+
+@torch.no_grad()
+def merge(model: MiMDiT, plan: RoutingPlan, statistics: RouterStatistics) -> MiMDiT:
+    """The plan's network, each kept sub-expert's parameters averaged with its neighbours', by their shares of use."""
+    state = model.state_dict()
+    static = freeze(model, plan)
+    for b, block in enumerate(plan.blocks):
+        for kept in block.experts:
+            chosen = statistics.chosen[:, b, GROUPS.index(kept.group)].ravel()
+            shares = np.bincount(chosen, minlength=statistics.intra.shape[3]) / len(chosen)
+            for name, tensor in static.branch.blocks[b].experts[kept.name].named_parameters():  # pyright: ignore
+                each = [state[f"branch.blocks.{b}.groups.{kept.group}.{e}.{name}"] for e in range(len(shares))]
+                if any(other.shape != tensor.shape for other in each):
+                    continue
+                mean = torch.stack([share * other for share, other in zip(shares, each, strict=True)]).sum(0)
+                tensor.copy_(mean * kept.weight if name.startswith("out.") else mean)
+    return static
+
+
+def freeze_ways(
+    student: MiMDiT,
+    variant: Variant,
+    tuned: MiMDiT,
+    statistics: RouterStatistics,
+    kinds: Sequence[str],
+    examples: Sequence[Batch],
+) -> list[Frozen]:
+    """One row for each of the variant's degradations. `statistics` are of photos with these degradations alone."""
+    plan = make_plan(variant, statistics)
+    models = (
+        student,
+        freeze(student, plan),
+        freeze(student, mean_gates(plan, statistics)),
+        merge(student, plan, statistics),
+        tuned,
+    )
+    found = [decibels(model.eval(), _of(examples, kinds)) for model in models]
+    return [Frozen(kind, *(column[kind] for column in found)) for kind in kinds]
+
+
+def saved(student: MiMDiT, tuned: MiMDiT, example: Batch, samples: int) -> Saved:
+    """Times in turns, medians; dynamic routing too computes only the sub-experts that it chose."""
+    image, photo = example.image[:1], example.photo[:1]
+    one = Batch(image, image, photo, example.families[:1], example.kinds[:1])
+
+    def branch(model: MiMDiT, latent: torch.Tensor) -> object:
+        return model.guide(image, latent, photo)
+
+    with torch.inference_mode():
+        latents = [model.codec.encode(image)[0] for model in (student, tuned)]
+        calls = [partial(whole, model, one) for model in (student, tuned)]
+        calls += [partial(branch, model, latent) for model, latent in zip((student, tuned), latents, strict=True)]
+        medians = [1e3 * float(np.median(timing.seconds)) for timing in timings(calls, samples=samples)]
+    sizes = [_HALF * sum(p.numel() for p in model.parameters()) / 1e6 for model in (student, tuned)]
+    return Saved((sizes[0], sizes[1]), (medians[0], medians[1]), (medians[2], medians[3]))
+
+
+def _of(examples: Sequence[Batch], kinds: Sequence[str]) -> list[Batch]:
+    """The examples of these kinds alone."""
+    kept = []
+    for batch in examples:
+        rows = [i for i, kind in enumerate(batch.kinds) if kind in kinds]
+        if rows:
+            names = [batch.kinds[i] for i in rows]
+            kept.append(Batch(batch.image[rows], batch.truth[rows], batch.photo[rows], batch.families[rows], names))
+    return kept

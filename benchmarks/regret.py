@@ -1,0 +1,100 @@
+"""Regret: what dynamic routing would have made of a photo that a frozen variant restored, and which plan fits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mimdit.benchmarks.torch_models import TorchRuntime, restore_photo
+from mimdit.metrics import psnr
+from mimdit.model.checkpoint import load_model
+from mimdit.model.mimdit import MiMDiT
+from mimdit.pixels import to_unit
+from mimdit.routing.plan import GROUPS, RoutingPlan
+from mimdit.targets import VARIANTS, Variant
+
+__all__ = ["OVERLAP", "Fit", "Regret", "load_variants", "photo_regret"]
+
+OVERLAP = 32  # px, as `mimdit build` makes bundles
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One frozen variant on one photo.
+
+    agreement: share of the dynamic routers' choices (tiles × MiM blocks × groups) that its plan keeps, 0..1.
+    change: mean difference of its picture from the dynamic one, in levels of 255. decibels: PSNR, null without a truth.
+    """
+
+    agreement: float
+    change: float
+    decibels: float | None
+
+
+@dataclass(frozen=True)
+class Regret:
+    """One photo: dynamic routing's PSNR in dB (null without a truth), and how each variant fits."""
+
+    dynamic: float | None
+    fits: dict[Variant, Fit]
+
+    @property
+    def best(self) -> Variant:
+        """The variant to use: the highest PSNR, or without a truth the plan that keeps most of the choices."""
+        return max(self.fits, key=lambda name: (self.fits[name].decibels or 0.0, self.fits[name].agreement))
+
+
+class _Watched(TorchRuntime):
+    """A dynamic model that remembers what its routers chose: i64[blocks,4,k] for every tile."""
+
+    def __init__(self, model: MiMDiT):
+        super().__init__(model, steps=1)
+        self.chosen: list[np.ndarray] = []
+
+    def _run(self, image: np.ndarray, photo: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            tile, whole = torch.from_numpy(image), torch.from_numpy(photo)
+            degraded, skips = self._model.codec.encode(tile)
+            guidance = self._model.guide(tile, degraded, whole)
+            self.chosen.append(torch.stack([routing.chosen[0] for routing in guidance.routings]).numpy())
+            restored = self._model.sample(guidance)
+            return self._model.codec.decode(restored, degraded, tile, skips).clamp(0, 1).numpy()
+
+
+def load_variants(folder: Path) -> dict[Variant, MiMDiT]:
+    """The frozen variants in a folder, as `mimdit freeze` leaves it. Raises CheckpointError."""
+    return {name: load_model(folder / name / "model").eval() for name in VARIANTS if (folder / name / "model").is_dir()}
+
+
+def photo_regret(
+    photo: np.ndarray, truth: np.ndarray | None, student: MiMDiT, variants: dict[Variant, MiMDiT]
+) -> Regret:
+    """Restore u8[H,W,3] by dynamic routing and by every variant; `truth` is of the same size."""
+    watched = _Watched(student)
+    dynamic = restore_photo(photo, watched, OVERLAP)
+    fits = {}
+    for name, model in variants.items():
+        plan = model.shape.plan
+        assert plan is not None
+        frozen = restore_photo(photo, TorchRuntime(model, steps=1), OVERLAP)
+        change = float(np.abs(frozen.astype(np.float32) - dynamic).mean())
+        fits[name] = Fit(_agreement(plan, watched.chosen), change, _decibels(frozen, truth))
+    return Regret(_decibels(dynamic, truth), fits)
+
+
+def _agreement(plan: RoutingPlan, chosen: Sequence[np.ndarray]) -> float:
+    kept = [[{e.expert for e in block.experts if e.group == group} for group in GROUPS] for block in plan.blocks]
+    hits = [
+        expert in kept[b][g]
+        for tile in chosen
+        for b, block in enumerate(tile)
+        for g, k in enumerate(block)
+        for expert in k
+    ]
+    return sum(hits) / len(hits)
+
+
+def _decibels(restored: np.ndarray, truth: np.ndarray | None) -> float | None:
+    return None if truth is None else psnr(to_unit(restored), to_unit(truth))

@@ -1,0 +1,154 @@
+"""Freezing studied: ways to freeze that agree where they must, regret that names the better variant, the document."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from mimdit.benchmarks import equal_budget as budget
+from mimdit.benchmarks.freezing import mean_gates, merge
+from mimdit.benchmarks.regret import photo_regret
+from mimdit.benchmarks.routing_maps import inter_weights
+from mimdit.errors import MimditError
+from mimdit.image import load
+from mimdit.model.checkpoint import save_model
+from mimdit.model.mimdit import MiMDiT
+from mimdit.routing.diff import plan_places, shared
+from mimdit.routing.freeze import freeze, make_plan
+from mimdit.routing.plan import GROUPS
+from mimdit.routing.record import RouterStatistics
+from mimdit.targets import VARIANTS
+
+from .crafted import crafted_plan
+from .frozen import frozen
+
+
+def statistics(model: MiMDiT, always: int | None) -> RouterStatistics:
+    """Ten photos, evenly sure of everything; each chose sub-expert `always`, or all three in turns."""
+    blocks, experts = model.shape.branch_blocks, model.shape.experts
+    chosen = np.stack([np.full((blocks, 4, 1), i % experts if always is None else always) for i in range(10)])
+    inter = np.full((10, blocks, 4), 0.25, np.float32)
+    return RouterStatistics(inter, np.full((10, blocks, 4, experts), 1 / experts, np.float32), chosen, ("noise",) * 10)
+
+
+def test_all_ways_to_freeze_agree_where_routing_never_varies(lively: MiMDiT) -> None:
+    seen = statistics(lively, always=1)
+    plan = make_plan("denoise", seen)
+    image, photo = torch.rand(1, 3, 64, 64), torch.rand(1, 3, 64, 64)
+    frequent = freeze(lively, plan)(image, photo)
+    torch.testing.assert_close(freeze(lively, mean_gates(plan, seen))(image, photo), frequent)
+    torch.testing.assert_close(merge(lively, plan, seen)(image, photo), frequent)
+
+
+def test_mean_gates_keep_every_sub_expert_that_was_used(lively: MiMDiT) -> None:
+    seen = statistics(lively, always=None)
+    plan = mean_gates(make_plan("denoise", seen), seen)
+    assert plan.experts == lively.shape.branch_blocks * len(GROUPS) * lively.shape.experts
+    assert sum(e.weight for e in plan.blocks[0].experts) == pytest.approx(1 / 3)  # each photo ran a third of the gates
+
+
+def test_merging_averages_parameters_by_use(lively: MiMDiT) -> None:
+    seen = statistics(lively, always=None)  # 4, 3 and 3 of ten photos
+    plan = make_plan("denoise", seen)
+    merged = merge(lively, plan, seen).state_dict()
+    kept = next(e for e in plan.blocks[0].experts if e.group == "spatial")
+    each = [lively.state_dict()[f"branch.blocks.0.groups.spatial.{e}.proj.weight"] for e in range(3)]
+    wanted = 0.4 * each[0] + 0.3 * each[1] + 0.3 * each[2]
+    torch.testing.assert_close(merged[f"branch.blocks.0.experts.{kept.name}.proj.weight"], wanted)
+
+
+def test_inter_weights_are_means_of_each_kind(lively: MiMDiT) -> None:
+    assert np.allclose(inter_weights(statistics(lively, always=0), ["noise"]), 0.25)
+
+
+def test_plans_side_by_side() -> None:
+    first, second = crafted_plan("denoise"), crafted_plan("denoise")
+    places = plan_places(first, second)
+    assert shared(places) == 1.0
+    assert len(places) == len(GROUPS) * len(first.blocks)
+    other = second.blocks[0].experts[0].model_copy(update={"expert": 2})
+    block = second.blocks[0].model_copy(update={"experts": (other, *second.blocks[0].experts[1:])})
+    changed = second.model_copy(update={"blocks": (block, *second.blocks[1:])})
+    assert [place.same for place in plan_places(first, changed)].count(False) == 1
+    with pytest.raises(MimditError, match="different networks"):
+        plan_places(first, second.model_copy(update={"blocks": second.blocks[:1] * (len(second.blocks) + 1)}))
+
+
+def test_regret_names_the_variant_that_is_nearer_to_the_truth(lively: MiMDiT) -> None:
+    rng = np.random.default_rng(0)
+    photo = rng.integers(0, 256, (64, 80, 3), dtype=np.uint8)
+    variants = {name: frozen(lively, name) for name in ("denoise", "derain")}
+    with torch.no_grad():
+        variants["derain"].codec.decoder.residual.bias += 0.2  # pyright: ignore
+    blind = photo_regret(photo, None, lively, variants)  # pyright: ignore[reportArgumentType]
+    assert blind.dynamic is None
+    assert all(0 <= fit.agreement <= 1 and fit.decibels is None for fit in blind.fits.values())
+    assert blind.fits["derain"].change > blind.fits["denoise"].change
+    told = photo_regret(photo, photo, lively, variants)  # pyright: ignore[reportArgumentType]
+    assert told.best == "denoise"
+
+
+def test_regret_on_the_command_line(lively: MiMDiT, tmp_path: Path) -> None:
+    from mimdit.cli import _app
+
+    save_model(lively, tmp_path / "student")
+    save_model(frozen(lively, "denoise"), tmp_path / "variants" / "denoise" / "model")
+    photo = Path(__file__).parent.parent / "mimdit" / "examples" / "moon-dejpeg.png"
+    arguments = [str(photo), "--student", str(tmp_path / "student"), "--variants", str(tmp_path / "variants")]
+    done = CliRunner().invoke(_app, ["routing", "regret", *arguments, "--json"])
+    assert done.exit_code == 0, done.output
+    (row,) = json.loads(done.stdout)
+    assert row["best"] == "denoise"
+    nothing = CliRunner().invoke(_app, ["routing", "regret", *arguments[:3], "--variants", str(tmp_path)])
+    assert nothing.exit_code == 2
+    assert "no frozen variants" in nothing.stderr
+
+
+def test_diff_on_the_command_line() -> None:
+    from mimdit.cli import _app
+
+    done = CliRunner().invoke(_app, ["routing", "diff", "denoise", "derain", "--samples", "2", "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert {place["group"] for place in found["places"]} == set(GROUPS)
+    assert found["costs"]["A"]["decibels"]["juniper, denoise"] > found["costs"]["B"]["decibels"]["juniper, denoise"] + 3
+    wrong = CliRunner().invoke(_app, ["routing", "diff", "denoise", "fog"])
+    assert wrong.exit_code == 2
+    assert "'fog' names no variant" in wrong.stderr
+
+
+def test_the_document_is_written_whole(
+    lively: MiMDiT, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mimdit.benchmarks import routing_report as report
+
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for path in photo_folder.iterdir():  # eight are kept out of training
+        for copy in range(2):
+            (photos / f"{copy}-{path.name}").write_bytes(path.read_bytes())
+    monkeypatch.setattr(report, "TILE", 64)
+    monkeypatch.setattr(budget, "TILE", 64)
+    monkeypatch.setattr(budget, "EXAMPLES", 1)
+    nano = lively.shape
+    shapes = {
+        "plain DiT": nano.model_copy(update={"branch_blocks": 0}),
+        "+ Inter-MoE": nano.model_copy(update={"experts": 1}),
+        "+ Inter-MoE and Intra-MoE": nano,
+    }
+    monkeypatch.setattr(budget, "SHAPES", shapes)
+    save_model(lively, tmp_path / "student")
+    for name in VARIANTS:
+        save_model(frozen(lively, name), tmp_path / "variants" / name / "model")
+    report.main(
+        tmp_path / "student", tmp_path / "variants", tmp_path / "student", photos, tmp_path / "runs" / "budget",
+        tmp_path / "docs", each=1, steps=1, samples=2,
+    )  # fmt: skip
+    text = (tmp_path / "docs" / "routing.md").read_text()
+    for title in ("What routers decide", "What carries", "Equal budgets", "Four ways", "What freezing saves", "Regret"):
+        assert title in text
+    assert "nan" not in text
+    assert load(tmp_path / "docs" / "routing-intra.png").pixels.shape[0] > 100
