@@ -13,6 +13,10 @@ __all__ = ["bisect"]
 def bisect(
     good: Annotated[Path, typer.Argument(metavar="GOOD", help="The bundle that was right, NAME.mimdit.")],
     bad: Annotated[Path, typer.Argument(metavar="BAD", help="The one that is worse.")],
+    between: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="BUNDLE", help="One built with some factors of either; repeat for several."),
+    ] = None,
     photos: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Photos, or a data set. [default: example crops]")
     ] = None,
@@ -24,21 +28,29 @@ def bisect(
     """Find what made a bundle worse: weights, plan, calibration, precision or converter.
 
     Each factor in which the two manifests differ is put back, one at a time, and the photos are measured anew: what it
-    recovers is what it cost. The bundles are ONNX; their files are crossed tensor by tensor, nothing is trained or
-    exported. Plan, precision and converter are the graph itself where the graphs differ: if several of them do, they
-    are named together, and a bundle built with only one of them changed tells them apart.
+    recovers is what it cost. Where a single one differs, it is named at once, for any target.
+
+    ONNX files are crossed tensor by tensor; nothing is trained or exported. Plan, precision and converter are the graph
+    itself where the graphs differ: if several of them do, they are named together. For other targets, and to tell
+    those apart, build a bundle with only one of the factors put back and name it with --between.
     """
     from mimdit.benchmarks.bisection import bisect as run
     from mimdit.benchmarks.measured import photo_groups
     from mimdit.bundle import open_bundle
 
-    groups = [group for group in photo_groups(photos, truth, limit) if group.variant is not None]
+    groups = photo_groups(photos, truth, limit)
     opened = open_bundle(good), open_bundle(bad)
-    found = run(*opened, groups, threads=threads, tell=lambda line: typer.echo(line, err=True))
+    mixes = [open_bundle(path) for path in between or []]
+    found = run(*opened, groups, mixes, threads=threads, tell=lambda line: typer.echo(line, err=True))
     if as_json:
         typer.echo(json.dumps(asdict(found), indent=1))
         return
     typer.echo(f"{found.degradation}: {found.good:.3f} dB in {good}, {found.bad:.3f} dB in {bad}")
     for suspect in found.suspects:
-        typer.echo(f"{suspect.name}: put back recovers {suspect.recovered:+.3f} dB, alone costs {suspect.lost:+.3f} dB")
+        recovered, lost = (
+            "not known" if figure is None else f"{figure:+.3f} dB" for figure in (suspect.recovered, suspect.lost)
+        )
+        typer.echo(f"{suspect.name}: put back recovers {recovered}, alone costs {lost}")
+    if found.culprit and " + " in found.culprit:
+        typer.echo("These stand together: build a bundle with one of them put back, and pass it with --between.")
     typer.echo(f"It is the {found.culprit}." if found.culprit else "No factor explains half of a loss.")
