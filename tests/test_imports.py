@@ -29,7 +29,9 @@ HEAVY = (
     "mimdit.benchmarks.equal_budget",
     "mimdit.benchmarks.freezing",
     "mimdit.benchmarks.regret",
+    "mimdit.benchmarks.results",
     "mimdit.benchmarks.routing_report",
+    "mimdit.benchmarks.sampling",
     "mimdit.benchmarks.tile_regret",
     "mimdit.export.build",
     "mimdit.export.dispatcher",
@@ -45,7 +47,7 @@ BLOCKED = (
     *("torch", "torchao", "diffusers", "accelerate", "safetensors", "transformers", "matplotlib", "skimage", "scipy"),
     *("onnx", "onnxscript", "onnxruntime", "openvino", "nncf", "coremltools", "coreai", "coreai_torch"),
     *("executorch", "tensorrt", "tensorrt_rtx", "litert_torch", "ai_edge_litert", "ai_edge_quantizer", "jax"),
-    *("cv2", "flip_evaluator", "pywt", "pillow_heif", "rawpy"),
+    *("cv2", "flip_evaluator", "pywt", "pillow_heif", "rawpy", "c2pa", "cryptography"),
 )
 
 

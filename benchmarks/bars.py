@@ -1,0 +1,68 @@
+"""The accuracy that was set out for the default bundle, held against what an accuracy run found."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mimdit.benchmarks.accuracy_report import Summary
+from mimdit.benchmarks.datasets import CLEAN
+from mimdit.targets import VARIANTS
+
+__all__ = ["Bar", "bars"]
+
+_AT_LEAST: dict[tuple[str, str], float] = {  # dB
+    ("noise-15", "clean_cbsd34"): 33.0,
+    ("noise-25", "clean_cbsd34"): 30.3,
+    ("noise-50", "clean_cbsd34"): 26.8,
+    ("haze", "dehaze_reside"): 20.5,
+    ("rain", "clean_cbsd34"): 30.0,
+}
+_ABOVE_INPUT: dict[tuple[str, str], float] = {  # dB
+    ("noise", "denoise_real"): 0.4,
+    ("jpeg-10", "clean_cbsd34"): 1.4,
+    ("blur", "deblur_levin"): 0.5,
+}
+_ABOVE_PEERS: dict[tuple[str, str], tuple[str, float]] = {  # the peers' common word, dB
+    ("noise", "denoise_real"): ("", 0.0),
+    ("haze", "dehaze_reside"): ("dark-channel prior", 0.0),
+    ("lowlight", "lowlight_real"): ("CLAHE", 5.0),
+}
+_CLEAN_KEPT = {variant: 28.0 if variant in ("dehaze", "lowlight") else 38.0 for variant in VARIANTS}
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One line that was set out: what was wanted and what was found, both in dB."""
+
+    what: str
+    wanted: float
+    found: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether it was reached."""
+        return self.found >= self.wanted
+
+
+def bars(summaries: Sequence[Summary], method: str, clean: str = "clean_cbsd34") -> list[Bar]:
+    """Every bar whose photos were measured. `method` is the bundle's name in the summaries."""
+    ours = {(s.degradation, s.dataset): s for s in summaries if s.method == method and s.variant in VARIANTS}
+    rows: list[Bar] = []
+    for key, wanted in _AT_LEAST.items():
+        if (found := ours.get(key)) and found.restored.psnr is not None:
+            rows.append(Bar(f"{key[0]} ({key[1]})", wanted, found.restored.psnr))
+    for key, more in _ABOVE_INPUT.items():
+        if (found := ours.get(key)) and found.restored.psnr is not None and found.input.psnr is not None:
+            rows.append(Bar(f"{key[0]} ({key[1]}), input + {more:g}", found.input.psnr + more, found.restored.psnr))
+    for key, (word, more) in _ABOVE_PEERS.items():
+        peers = [s for s in summaries if (s.degradation, s.dataset) == key and s.variant is None and word in s.method]
+        known = [(s.restored.psnr, s.method) for s in peers if s.restored.psnr is not None]
+        if (found := ours.get(key)) and found.restored.psnr is not None and known:
+            best, name = max(known)
+            above = f"{name} + {more:g}" if more else f"above {name}"
+            rows.append(Bar(f"{key[0]} ({key[1]}), {above}", best + more, found.restored.psnr))
+    for s in summaries:
+        wanted = _CLEAN_KEPT.get(s.variant) if s.variant in VARIANTS else None
+        ours_clean = s.method == method and (s.degradation, s.dataset) == (CLEAN, clean)
+        if ours_clean and wanted is not None and s.restored.psnr is not None:
+            rows.append(Bar(f"clean photos through {s.variant}", wanted, s.restored.psnr))
+    return rows
