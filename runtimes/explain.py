@@ -10,6 +10,7 @@ import numpy as np
 from mimdit.bundle_checks import hash_file
 from mimdit.errors import PhotoError
 from mimdit.image import Photo, load, save
+from mimdit.image.credentials import signed_by
 from mimdit.image.provenance import Provenance, read_provenance, with_provenance
 from mimdit.pixels import to_unit
 from mimdit.runtimes.restore import Restored, Restorer
@@ -18,7 +19,17 @@ from mimdit.runtimes.tiler import Window
 if TYPE_CHECKING:
     from mimdit.bundle import Bundle
 
-__all__ = ["Agreement", "Check", "check", "compare", "file_hash", "provenance_of", "provenance_or_error", "redo"]
+__all__ = [
+    "Agreement",
+    "Check",
+    "check",
+    "check_signature",
+    "compare",
+    "file_hash",
+    "provenance_of",
+    "provenance_or_error",
+    "redo",
+]
 
 
 @dataclass(frozen=True)
@@ -93,6 +104,15 @@ def check(provenance: Provenance, bundle: "Bundle", original: Path | None) -> li
         found = file_hash(original)
         checks.append(Check("input", found == provenance.input_sha256, f"{original} is {found[:16]}…"))
     return checks
+
+
+def check_signature(photo: Path) -> list[Check]:
+    """Its content credentials, where it has any and c2pa-python is installed to read them."""
+    signer = signed_by(photo)
+    if signer is None:
+        return []
+    words = {"Trusted": "", "Valid": ", for whom nobody here vouches"}.get(signer.state, ", but it was changed since")
+    return [Check("signature", signer.state in ("Trusted", "Valid"), f"by {signer.name}{words}")]
 
 
 def redo(provenance: Provenance, bundle: "Bundle", original: Path, photo: Path, output: Path) -> Agreement:

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from mimdit.batch import Job
 from mimdit.errors import BundleError, MimditError, MissingPackageError, PhotoError
 from mimdit.files import write_file
 from mimdit.image import MAX_MEGAPIXELS, Photo, check_suffix, load, save
+from mimdit.image.credentials import Credentials
 from mimdit.image.provenance import with_provenance
 from mimdit.runtimes.audit import audit
 from mimdit.runtimes.explain import provenance_of
@@ -36,6 +38,7 @@ class Settings:
     overwrite: bool = False
     skip_done: bool = False
     strip_metadata: bool = False
+    credentials: Credentials | None = None
     max_megapixels: float = MAX_MEGAPIXELS
 
 
@@ -134,10 +137,14 @@ class PhotoRestorer:
         if settings.strip_metadata:
             photo = photo.without_metadata()
         photo = photo.with_working(restored.pixels)
+        seal = None
         if restored.variants:
             told = provenance_of(self._bundle, restored, source, settings.strength, window)
             photo = with_provenance(photo, told)
-        outcome.notes = photo.notes + save(photo, output, overwrite=settings.overwrite)
+            if settings.credentials:
+                format = check_suffix(output).name
+                seal = partial(settings.credentials.sign, format=format, source=source, provenance=told)
+        outcome.notes = photo.notes + save(photo, output, overwrite=settings.overwrite, seal=seal)
         if settings.audit and restored.variants:
             outcome.audit = self._audit(working if window is None else window.of(working), restored.pixels, output)
 

@@ -29,14 +29,14 @@ def explain(
     """
     from mimdit.bundle import open_bundle
     from mimdit.errors import CheckFailedError, MimditError
-    from mimdit.runtimes.explain import check, provenance_or_error
+    from mimdit.runtimes.explain import check, check_signature, provenance_or_error
     from mimdit.runtimes.explain import redo as redo_it
 
     if redo is not None and original is None:
         raise MimditError("--redo restores the original again: name it with --original")
     provenance = provenance_or_error(photo)
     opened = open_bundle(bundle)
-    checks = check(provenance, opened, original)
+    checks = [*check(provenance, opened, original), *check_signature(photo)]
     failed = [one.name for one in checks if one.passed is False]
     agreement = None
     if redo is not None and original is not None and not failed:

@@ -62,6 +62,12 @@ def restore(
     strip_metadata: Annotated[
         bool, typer.Option("--strip-metadata", help="Leave out EXIF, XMP and IPTC; how it was restored stays.")
     ] = False,
+    sign: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PEM", help="Sign C2PA content credentials with this key and its certificates: needs [c2pa]."
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
     skip_done: Annotated[bool, typer.Option("--skip-done", help="Leave out photos whose output exists.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a photo.")] = False,
@@ -74,6 +80,7 @@ def restore(
     from mimdit.batch import plan
     from mimdit.bundle import open_bundle
     from mimdit.cli.progress import reporter
+    from mimdit.image.credentials import Credentials
     from mimdit.runtimes.many_photos import in_order, stopped_by_ctrl_c
     from mimdit.runtimes.memory import Memory
     from mimdit.runtimes.one_photo import PhotoRestorer, Settings
@@ -88,6 +95,7 @@ def restore(
         preview=window(preview),
         audit=audit,
         strip_metadata=strip_metadata,
+        credentials=None if sign is None else Credentials(sign),
         overwrite=overwrite,
         skip_done=skip_done,
         max_megapixels=max_megapixels,

@@ -30,11 +30,13 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # BT.601, as Pillow weighs
 _FULL = {8: np.dtype(np.uint8), 10: np.dtype(np.uint16), 16: np.dtype(np.uint16), 32: np.dtype(np.float32)}
 
 
-def save(photo: Photo, path: Path, *, overwrite: bool = False) -> tuple[str, ...]:
+def save(
+    photo: Photo, path: Path, *, overwrite: bool = False, seal: Callable[[BinaryIO], object] | None = None
+) -> tuple[str, ...]:
     """Writes a photo in the format of the suffix: JPEG, WebP, AVIF and HEIC at quality 95, colour at full resolution.
 
-    Missing folders are made; the file appears whole or not at all. Returns what the format had no place for, one
-    sentence each. Raises MimditError.
+    Missing folders are made; the file appears whole or not at all. `seal` may change the encoded file, open for reading
+    and writing, before it appears. Returns what the format had no place for, one sentence each. Raises MimditError.
     """
     format = check_suffix(path)
     photo, notes = _fitted(photo, format, path)
@@ -42,6 +44,8 @@ def save(photo: Photo, path: Path, *, overwrite: bool = False) -> tuple[str, ...
     def write(file: BinaryIO) -> None:
         try:
             _WRITERS.get(format.name, _write_pillow)(file, photo, format)
+            if seal is not None:
+                seal(file)
         except (MimditError, OSError):
             raise
         except KeyError as error:  # an encoder that Pillow was built without
