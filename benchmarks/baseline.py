@@ -19,6 +19,8 @@ def accept(run: Run, reason: str, created: str, previous: Run | None = None) -> 
         raise MimditError(f"expected a run of one bundle, found {len(run.results)}: a baseline is of one")
     if failed := next((image for image in run.results[0].images if image.error), None):
         raise MimditError(f"{failed.image} was not restored ({failed.error}): a baseline is a run without failures")
+    if run.conditions.invalid:
+        raise MimditError(f"the run is invalid ({run.conditions.invalid}): measure it anew")
     images = run.results[0].images
     anchor = previous.accepted.anchor if previous and previous.accepted else ()
     return run.model_copy(update={"accepted": Accepted(created=created, reason=reason, anchor=_anchor(images, anchor))})

@@ -32,6 +32,9 @@ def gate(run: Run, baseline: Run, rules: Rules, only: Collection[Check] = CHECKS
         findings += [finding.model_copy(update={"subject": prefix + finding.subject}) for finding in found]
     if busy := next((why for why in (_busy(run, "the run"), _busy(baseline, "the baseline")) if why), None):
         findings = [_not_gated(finding, busy) if finding.check == "latency" else finding for finding in findings]
+    if why := baseline.conditions.invalid:
+        invalid = f"the baseline is invalid: {why}"
+        findings = [_not_gated(f, invalid) if f.check in ("latency", "energy") else f for f in findings]
     goldens = [some.reference and some.reference.golden for some in (baseline, run)]
     if goldens[0] != goldens[1]:
         why = f"the baseline was held to another golden: {goldens[0]}"

@@ -32,6 +32,7 @@ from mimdit.targets import VARIANT_DEGRADATIONS
 __all__ = ["record_golden"]
 
 _SAMPLES = 20  # times of one tile
+_PACKAGES = ("torch", "diffusers", "numpy", "pillow")
 _OVERLAP = 32  # px, as in every bundle
 
 
@@ -78,7 +79,7 @@ def record_golden(
             cuda=times.cuda,
             cpu_seconds=times.cpu,
             peak_bytes=peak_memory(),
-            provenance=provenance(command, seed=0),
+            provenance=provenance(command, seed=0, packages=_PACKAGES),
             credits=tuple(dict.fromkeys(example.credit for example in examples)),
             entries=entries,
         )

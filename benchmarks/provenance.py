@@ -16,13 +16,14 @@ COMMIT_VARIABLE = "MIMDIT_COMMIT"  # tells a kit on a device, which has no repos
 _PACKAGES = ("numpy", "pillow", "onnxruntime", "openvino", "coremltools", "executorch", "ai-edge-litert")
 
 
-def provenance(command: str, seed: int) -> Provenance:
+def provenance(command: str, seed: int, packages: tuple[str, ...] = _PACKAGES) -> Provenance:
+    """packages: those whose versions move a figure; by default the runtimes and what they stand on."""
     return Provenance(
         mimdit=mimdit.__version__,
         commit=commit(),
         command=command,
         created=now(),
-        versions=versions(_PACKAGES),
+        versions=versions(packages),
         seed=seed,
     )
 

@@ -17,15 +17,15 @@ from PIL import Image
 
 from mimdit.benchmarks.devices import session
 from mimdit.benchmarks.devices.adb import AdbLink
-from mimdit.benchmarks.devices.address import Target, find_device
-from mimdit.benchmarks.devices.kit import fill_kit, wheel_platforms
+from mimdit.benchmarks.devices.address import Target
 from mimdit.benchmarks.devices.link import DroppedError, Link
 from mimdit.benchmarks.devices.local import LocalLink
-from mimdit.benchmarks.devices.profiles import PROFILES, Profile, Requirement, find_profile, wrong_mode
+from mimdit.benchmarks.devices.profiles import PROFILES, Profile, Requirement, find_profile
 from mimdit.benchmarks.devices.session import Argument, bench_on
 from mimdit.benchmarks.devices.ssh import SshLink
 from mimdit.errors import MimditError
 
+from .recorded_devices import PHONE
 from .run_files import a_run
 
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
@@ -194,14 +194,6 @@ def adb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return make
 
 
-PHONE = {
-    "settings get global low_power": "0",
-    "dumpsys thermalservice": "IsStatusOverride: false\nThermal Status: 0\nCached temperatures:",
-    "getprop ro.product.model": "Pixel 9",
-    "getprop ro.soc.model": "Tensor G4",
-}
-
-
 def test_over_adb(adb, quick: str, small: Path, tmp_path: Path) -> None:
     calls = adb(PHONE)
     profile = find_profile("android")
@@ -255,89 +247,3 @@ def test_a_mode_that_changes_under_way_makes_the_run_invalid(quick: str, small: 
     run = bench_on(Target(LocalLink(), profile), [Argument(None, small)], OPTIONS, sleep=heat)
     assert run.conditions.invalid is not None
     assert "found 'hot'" in run.conditions.invalid
-
-
-RECORDED = {
-    "jetson-orin": {
-        "nvpmodel -q": "NV Power Mode: MAXN\n0",
-        "scaling_min_freq": "1",
-        "tegrastats": "01-06-2026 RAM 2000/7620MB CPU [0%@1510] VDD_IN 4800mW/4800mW",
-        "nv_tegra_release": "# R36 (release), REVISION: 4.3",
-    },
-    "apple-silicon": {"pmset -g batt": "Now drawing from 'AC Power'", "pmset -g": " lowpowermode         0"},
-    "raspberry-pi": {"get_throttled": "throttled=0x0", "scaling_governor": "performance"},
-    "android": PHONE,
-    "laptop": {"power_supply": "1"},
-}
-WRONG = {
-    "jetson-orin": ("nvpmodel -q", "NV Power Mode: 15W\n2", "sudo nvpmodel -m 0"),
-    "apple-silicon": ("pmset -g batt", "Now drawing from 'Battery Power'", "plug it in"),
-    "raspberry-pi": ("get_throttled", "throttled=0x50000", "cool it"),
-    "android": ("low_power", "1", "battery saver"),
-    "laptop": ("power_supply", "0", "plug it in"),
-}
-
-
-class Replay(Link):
-    """Answers commands as recorded."""
-
-    def __init__(self, dialogue: dict[str, str]):
-        super().__init__("replay")
-        self._dialogue = dialogue
-
-    def _shell(self, command: str) -> str:
-        answers = (answer for said, answer in self._dialogue.items() if said in command)
-        answer = next(answers, None)
-        return "mimdit-exit-code 1" if answer is None else f"{answer}\nmimdit-exit-code 0"
-
-    def _copy(self, local: Path, remote: str) -> None:
-        raise AssertionError
-
-
-@pytest.mark.parametrize("profile", PROFILES[1:], ids=lambda profile: profile.name)
-def test_each_profile_tells_the_right_mode_from_a_wrong_one(profile: Profile) -> None:
-    right = RECORDED[profile.name]
-    assert wrong_mode(Replay(right), profile) is None
-    asked, answer, fix = WRONG[profile.name]
-    dialogue = {asked: answer, **{q: a for q, a in right.items() if q != asked}}
-    assert fix in str(wrong_mode(Replay(dialogue), profile))
-
-
-def test_devices_toml_names_devices(tmp_path: Path) -> None:
-    path = tmp_path / "devices.toml"
-    path.write_text('[orin]\naddress = "ssh://me@orin:2222"\nprofile = "jetson-orin"\npython = "python3.10"\n')
-    found = find_device("orin", path)
-    assert (found.link.name, found.profile.name, found.profile.python) == ("ssh://me@orin", "jetson-orin", "python3.10")
-    assert find_device("local", path).local
-    assert find_device("adb://emulator-5554", path).link.name == "adb://emulator-5554"
-
-
-@pytest.mark.parametrize(
-    ("content", "name", "says"),
-    [
-        ("", "ssh://a b", "expected local, ssh://user@host or adb://serial"),
-        ('[x]\naddress = "x"', "y", "names x"),
-        ('[x]\naddress = "telnet://x"', "x", "is no address"),
-        ('[x]\naddress = "local"\nprofile = "toaster"', "x", "choose from plain, jetson-orin"),
-        ('[x]\naddress = "local"\nspeed = 1', "x", "speed"),
-        ("[x", "x", "cannot be read as TOML"),
-    ],
-)
-def test_a_wrong_device_is_one_line(content: str, name: str, says: str, tmp_path: Path) -> None:
-    (tmp_path / "devices.toml").write_text(content)
-    with pytest.raises(MimditError, match=says):
-        find_device(name, tmp_path / "devices.toml")
-
-
-def test_a_kit_is_small_and_torch_free(tmp_path: Path) -> None:
-    fill_kit(tmp_path, LocalLink(), sys.executable)
-    names = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
-    assert {"mimdit/benchmarks/bench.py", "mimdit/runtimes/onnx.py", "mimdit/examples/examples.json"} <= names
-    assert not [name for name in names if name.startswith(("mimdit/model/", "mimdit/train/", "mimdit/default/"))]
-    assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) < 4e6
-
-
-def test_wheels_are_for_the_devices_that_we_name() -> None:
-    assert wheel_platforms("linux", "aarch64")[0].endswith("aarch64")
-    with pytest.raises(MimditError, match="no wheels for linux on armv6l"):
-        wheel_platforms("linux", "armv6l")

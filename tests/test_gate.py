@@ -111,6 +111,11 @@ def test_an_invalid_run_has_no_times() -> None:
     verdict = gate(slow.model_copy(update={"conditions": conditions}), BASE, Rules())
     assert verdict.outcome == "pass"
     assert of(verdict, "latency", "a tile, general").note == "power mode 15W, expected MAXN"
+    against = gate(slow, BASE.model_copy(update={"conditions": conditions}), Rules())
+    assert against.outcome == "pass"
+    assert "the baseline is invalid" in of(against, "latency", "a tile, general").note
+    with pytest.raises(MimditError, match="the run is invalid"):
+        accept(slow.model_copy(update={"conditions": conditions}), "?", "2026-01-01")
 
 
 @pytest.mark.parametrize(("share", "outcome"), [(1.02, "regressed"), (1.0, "pass"), (0.9, "improved")])

@@ -187,6 +187,19 @@ def test_absent_meters_are_null_with_a_reason_and_nothing_is_restored_for_them()
     assert [(energy.joules, energy.reason) for energy in found] == [(None, "not here")]
 
 
+def test_a_counter_that_fails_under_way_leaves_a_reason_and_the_others(tmp_path: Path) -> None:
+    battery(tmp_path, "Discharging", -1_000_000)
+
+    def unplugged() -> tuple[int, float]:
+        (tmp_path / "sys/class/power_supply/battery/current_now").unlink()
+        return 4, 2.0
+
+    lost, kept = measure_energy(unplugged, [lambda: AndroidMeter(tmp_path), lambda: _Meter("x", None)])
+    assert lost.joules is None
+    assert "failed under way" in str(lost.reason)
+    assert kept.joules == 12.0
+
+
 def test_a_present_meter_says_joules_a_photo_and_a_megapixel() -> None:
     here, absent = measure_energy(lambda: (4, 2.0), [lambda: _Meter("x", None), lambda: _Meter("y", "not here")])
     assert (here.joules, here.joules_per_photo, here.joules_per_megapixel, here.reason) == (12.0, 3.0, 6.0, None)

@@ -19,17 +19,18 @@ _LEFT_OUT = ("model", "train", "export", "quantize", "default", "__pycache__")
 _PACKAGES = ("numpy", "PIL", "pydantic", "onnxruntime", "typer", "rich")  # import names of the base dependencies
 
 _ASK = (
-    "import importlib.util as u, json, platform, sys; "
-    f"print(json.dumps([all(map(u.find_spec, {_PACKAGES!r})), sys.version_info[:2], sys.platform, platform.machine()]))"
+    "import importlib.util as u, json, platform as p, sys; "
+    f"print(json.dumps([all(map(u.find_spec, {_PACKAGES!r})), sys.version_info[:2], sys.platform, p.machine(), "
+    "p.libc_ver()[0]]))"
 )
 
 
 def fill_kit(folder: Path, link: Link, python: str) -> None:
     """Puts the kit for a device into an empty folder. Raises MimditError where no wheels exist for its Python."""
     answer = link.check(f"{python} -c {shlex.quote(_ASK)}").splitlines()[-1]
-    complete, version, system, machine = json.loads(answer)
+    complete, version, system, machine, libc = json.loads(answer)
     if not complete:
-        _add_wheels(folder, version, wheel_platforms(system, machine))
+        _add_wheels(folder, version, wheel_platforms(system, machine, libc))
     source = Path(mimdit.__file__).parent
     for part in sorted(source.iterdir()):
         if part.name in _LEFT_OUT:
@@ -48,15 +49,19 @@ def fill_kit(folder: Path, link: Link, python: str) -> None:
     (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: mimdit\nVersion: {mimdit.__version__}\n")
 
 
-def wheel_platforms(system: str, machine: str) -> tuple[str, ...]:
-    """pip's names for a device's platform, newest first. Raises MimditError for one that has no wheels."""
+def wheel_platforms(system: str, machine: str, libc: str) -> tuple[str, ...]:
+    """pip's names for a device's platform, newest first. Raises MimditError for one that has no wheels.
+
+    libc: "glibc" or another; Linux wheels are for glibc, Android's Termux and Alpine have others.
+    """
     known = {
         ("linux", "aarch64"): ("manylinux_2_28_aarch64", "manylinux_2_17_aarch64", "manylinux2014_aarch64"),
         ("linux", "x86_64"): ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"),
         ("darwin", "arm64"): ("macosx_14_0_arm64", "macosx_13_0_arm64", "macosx_11_0_arm64"),
     }
-    if (system, machine) not in known:
-        raise MimditError(f"no wheels for {system} on {machine}: install {', '.join(_PACKAGES)} on the device itself")
+    if (system, machine) not in known or (system == "linux" and libc != "glibc"):
+        kind = f"{system} on {machine}" if libc == "glibc" or system != "linux" else f"{system} without glibc"
+        raise MimditError(f"no wheels for {kind}: install {', '.join(_PACKAGES)} on the device itself")
     return known[system, machine]
 
 

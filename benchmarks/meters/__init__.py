@@ -27,7 +27,7 @@ def measure_energy(
     made = [make() for make in meters]
     hindrances = [meter.hindrance() for meter in made]
     watching = [meter for meter, hindrance in zip(made, hindrances, strict=True) if hindrance is None]
-    joules: dict[str, float] = {}
+    found: dict[str, float | str] = {}
     photos, megapixels, seconds = 0, 0.0, 0.0
     if watching:
         for meter in watching:
@@ -35,20 +35,27 @@ def measure_energy(
         began = time.perf_counter()
         photos, megapixels = restore()
         seconds = time.perf_counter() - began
-        joules = {meter.name: meter.stop() for meter in watching}
+        found = {meter.name: _stopped(meter) for meter in watching}
     return tuple(
-        _energy(meter.name, joules.get(meter.name), seconds, photos, megapixels, hindrance)
+        _energy(meter.name, found.get(meter.name, hindrance or ""), seconds, photos, megapixels)
         for meter, hindrance in zip(made, hindrances, strict=True)
     )
 
 
-def _energy(
-    meter: str, joules: float | None, seconds: float, photos: int, megapixels: float, hindrance: str | None
-) -> Energy:
-    if joules is not None and not photos:
-        joules, hindrance = None, "no photo was restored"
-    if joules is None:
-        return Energy(meter=meter, reason=hindrance)
+def _stopped(meter: Meter) -> float | str:
+    """Joules, or why there are none after all: a counter that fails must not cost the rest of a long run."""
+    try:
+        return meter.stop()
+    except (OSError, ValueError) as error:
+        return f"failed under way: {error!s:.200}"
+
+
+def _energy(meter: str, joules: float | str, seconds: float, photos: int, megapixels: float) -> Energy:
+    """joules: a figure, or the reason why there is none."""
+    if isinstance(joules, str):
+        return Energy(meter=meter, reason=joules)
+    if not photos:
+        return Energy(meter=meter, reason="no photo was restored")
     return Energy(
         meter=meter,
         joules=joules,

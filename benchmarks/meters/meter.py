@@ -26,7 +26,8 @@ class Meter(ABC):
 
     @abstractmethod
     def stop(self) -> float:
-        """Joules since `start`, of all that the meter sees, the idle machine included."""
+        """Joules since `start`, of all that the meter sees, the idle machine included. Raises OSError or ValueError
+        where the counter cannot be read any more."""
 
 
 class PowerMeter(Meter):
@@ -37,6 +38,7 @@ class PowerMeter(Meter):
         self._times: list[float] = []
         self._watts: list[float] = []
         self._stopping = threading.Event()
+        self._failed: OSError | ValueError | None = None  # in the thread
         self._thread: threading.Thread | None = None
 
     @abstractmethod
@@ -53,6 +55,7 @@ class PowerMeter(Meter):
         self._times.clear()
         self._watts.clear()
         self._stopping.clear()
+        self._failed = None
         self.sample()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
@@ -61,12 +64,17 @@ class PowerMeter(Meter):
         self._stopping.set()
         if self._thread is not None:
             self._thread.join()
+        if self._failed is not None:
+            raise self._failed
         self.sample()
         return joules_of(self._times, self._watts)
 
     def _watch(self) -> None:
-        while not self._stopping.wait(_INTERVAL):
-            self.sample()
+        try:
+            while not self._stopping.wait(_INTERVAL):
+                self.sample()
+        except (OSError, ValueError) as error:
+            self._failed = error
 
 
 def joules_of(times: Sequence[float], watts: Sequence[float]) -> float:
