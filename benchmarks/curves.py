@@ -1,0 +1,85 @@
+"""Draws what training left behind: loss and validation PSNR over the steps of every stage.
+
+    python -m mimdit.benchmarks.curves NAME=runs/small/codec/log.jsonl NAME=... --out docs/training.png
+
+Each log is one that `mimdit train` writes beside the weights. One row of the picture a log: loss on the left (mean over
+windows of steps, logarithmic), PSNR per degradation on the right.
+"""
+
+import json
+from io import BytesIO
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from mimdit.errors import MimditError
+from mimdit.files import write_file
+
+__all__ = ["Curves", "draw", "read_log"]
+
+_WINDOW = 5  # logged losses that are averaged
+
+
+class Curves:
+    """One log: `loss` f64[N,2] of (step, loss), and for every degradation `psnr` f64[M,2] of (step, dB)."""
+
+    def __init__(self, loss: np.ndarray, psnr: dict[str, np.ndarray]):
+        self.loss, self.psnr = loss, psnr
+
+
+def read_log(path: Path) -> Curves:
+    """Raises MimditError where it is no log of `mimdit train`."""
+    try:
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        loss = np.array([(row["step"], row["loss"]) for row in rows if row.get("loss") is not None])
+        kinds = dict.fromkeys(key for row in rows for key in row if key.startswith("psnr_"))
+        psnr = {
+            kind.removeprefix("psnr_"): np.array([(row["step"], row[kind]) for row in rows if row.get(kind)])
+            for kind in kinds
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise MimditError(f"{path} is no log of `mimdit train` ({error}): name the log.jsonl of a stage") from None
+    return Curves(loss.reshape(-1, 2), psnr)
+
+
+def draw(logs: dict[str, Curves], path: Path) -> None:
+    """Write the picture as PNG."""
+    from matplotlib.figure import Figure  # not pyplot: no display, no state
+
+    figure = Figure(figsize=(11, 2.2 * len(logs)), layout="constrained")
+    for row, (name, curves) in enumerate(logs.items()):
+        left, right = (figure.add_subplot(len(logs), 2, 2 * row + column) for column in (1, 2))
+        whole = len(curves.loss) // _WINDOW * _WINDOW
+        if whole:
+            smooth = curves.loss[:whole].reshape(-1, _WINDOW, 2).mean(1)
+            left.plot(smooth[:, 0], smooth[:, 1], color="0.3")
+            left.set_yscale("log")
+        left.set_title(f"{name}: loss", fontsize=9)
+        for kind, points in curves.psnr.items():
+            right.plot(points[:, 0], points[:, 1], marker=".", label=kind)
+        right.set_title(f"{name}: validation PSNR, dB", fontsize=9)
+        if curves.psnr:
+            right.legend(fontsize=6, ncols=2)
+        for axes in (left, right):
+            axes.tick_params(labelsize=7)
+            axes.grid(alpha=0.3)
+    file = BytesIO()
+    figure.savefig(file, format="png", dpi=90)
+    write_file(path, file.getvalue(), overwrite=True)
+
+
+def main(
+    logs: Annotated[list[str], typer.Argument(metavar="NAME=LOG...", help="Stages, in the order of the picture.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The picture, a PNG.")] = Path("docs/training.png"),
+) -> None:
+    """Draw loss and validation PSNR of every stage."""
+    named = [text.partition("=") for text in logs]
+    if wrong := [name for name, equals, _ in named if not equals]:
+        raise typer.BadParameter(f"'{wrong[0]}': write NAME=runs/…/log.jsonl")
+    draw({name: read_log(Path(path)) for name, _, path in named}, out)
+
+
+if __name__ == "__main__":
+    typer.run(main)
