@@ -12,6 +12,7 @@ from mimdit.model.checkpoint import checkpoint_hash, load_model, save_model
 from mimdit.model.difference import NOTE, TENSORS, save_difference
 from mimdit.model.mimdit import MiMDiT
 from mimdit.routing.freeze import round_to_half
+from mimdit.train.release import release
 
 
 @pytest.fixture
@@ -21,10 +22,9 @@ def pair(lively: MiMDiT, tmp_path: Path) -> tuple[MiMDiT, Path]:
     other = copy.deepcopy(base)
     with torch.no_grad():
         other.backbone.proj_out.weight += 0.25
-    round_to_half(other)
     save_model(base, tmp_path / "base", half=True)
     save_difference(other, base, "base", checkpoint_hash(base), tmp_path / "other")
-    return other, tmp_path / "other"
+    return round_to_half(other), tmp_path / "other"
 
 
 def test_a_difference_gives_the_model_back_and_holds_only_what_differs(pair: tuple[MiMDiT, Path]):
@@ -65,3 +65,15 @@ def test_no_difference_between_shapes(nano: MiMDiT, tmp_path: Path):
     other = MiMDiT.from_preset(nano.shape.model_copy(update={"branch_channels": 16}))
     with pytest.raises(CheckpointError, match="configs differ"):
         save_difference(other, nano, "base", "", tmp_path / "other")
+
+
+def test_a_release_gives_every_model_back_as_rounded(lively: MiMDiT, tmp_path: Path):
+    tuned = copy.deepcopy(lively)
+    with torch.no_grad():
+        tuned.backbone.proj_out.bias += 0.5
+    save_model(lively, tmp_path / "a")
+    save_model(tuned, tmp_path / "b")
+    release(tmp_path / "weights", {"student-1": tmp_path / "a", "reference": tmp_path / "b"})
+    for name, model in (("student-1", lively), ("reference", tuned)):
+        rounded = round_to_half(copy.deepcopy(model))
+        assert checkpoint_hash(load_model(tmp_path / "weights" / name)) == checkpoint_hash(rounded)

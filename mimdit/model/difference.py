@@ -20,18 +20,15 @@ TENSORS = "difference.safetensors"
 
 
 def save_difference(model: MiMDiT, base: MiMDiT, base_name: str, base_hash: str, folder: Path) -> None:
-    """Write what makes `model` of `base`, which lies beside `folder` as `base_name`. Rounds it to fp16.
+    """Write what makes `model`, rounded to fp16 values, of `base`, which has such and lies beside `folder`.
 
     Raises CheckpointError where the two differ in shape.
     """
     if model.shape != base.shape:
         raise CheckpointError(f"{base_name} is no base for this model: their configs differ")
     old = base.state_dict()
-    changed = {
-        name: tensor.detach().half().contiguous()
-        for name, tensor in model.state_dict().items()
-        if not torch.equal(tensor, old[name])
-    }
+    rounded = {name: tensor.detach().half().contiguous() for name, tensor in model.state_dict().items()}
+    changed = {name: tensor for name, tensor in rounded.items() if not torch.equal(tensor.float(), old[name])}
 
     def fill(partial: Path) -> None:
         save_file(changed, partial / TENSORS)
