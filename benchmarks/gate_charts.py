@@ -101,7 +101,7 @@ def roofline_chart(roofs: Mapping[str, Roofline]) -> str:
         at = x(10.0**power)
         parts += [
             _line(at, at, top, bottom, "grid"),
-            f'<text x="{at - 8:.0f}" y="{bottom + 18}">{10.0**power:g}</text>',
+            f'<text x="{at:.0f}" y="{bottom + 18}" class="mid">{10.0**power:g}</text>',
         ]
     for power in range(y0, y1 + 1):
         at = y(10.0**power)

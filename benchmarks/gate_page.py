@@ -100,6 +100,7 @@ tr.inconclusive td:nth-last-child(2) { color: var(--inconclusive); font-weight: 
 svg { display: block; width: 100%; max-width: 800px; font-size: 12px }
 svg text { fill: var(--text) }
 svg .end { text-anchor: end }
+svg .mid { text-anchor: middle }
 svg rect { fill: var(--improved) }
 svg .band { fill: var(--line) }
 svg line { stroke: var(--pass); stroke-width: 2 }
