@@ -12,7 +12,10 @@ from mimdit.model.checkpoint import checkpoint_hash, load_model, save_model
 from mimdit.model.difference import NOTE, TENSORS, save_difference
 from mimdit.model.mimdit import MiMDiT
 from mimdit.routing.freeze import round_to_half
+from mimdit.train.collect import collect
 from mimdit.train.release import release
+
+from .frozen import frozen
 
 
 @pytest.fixture
@@ -77,3 +80,13 @@ def test_a_release_gives_every_model_back_as_rounded(lively: MiMDiT, tmp_path: P
     for name, model in (("student-1", lively), ("reference", tuned)):
         rounded = round_to_half(copy.deepcopy(model))
         assert checkpoint_hash(load_model(tmp_path / "weights" / name)) == checkpoint_hash(rounded)
+
+
+def test_variants_are_collected_rounded_and_each_under_its_own_name(lively: MiMDiT, tmp_path: Path):
+    model = frozen(lively, "denoise")
+    save_model(model, tmp_path / "a")
+    collect(tmp_path / "out", {"denoise": tmp_path / "a"})
+    assert checkpoint_hash(load_model(tmp_path / "out" / "denoise" / "model")) == checkpoint_hash(round_to_half(model))
+    with pytest.raises(CheckpointError, match="not a frozen derain"):
+        collect(tmp_path / "other", {"derain": tmp_path / "a"})
+    assert not (tmp_path / "other").exists()
