@@ -113,6 +113,25 @@ def test_over_ssh_with_dropped_connections(ssh: tuple[int, tuple[str, ...]], sma
     assert left == {"kit", "photos", small.name.split("-")[0]}  # pushed once and kept; the job is gone
 
 
+@pytest.mark.install
+def test_a_python_without_packages_is_sent_its_wheels(
+    ssh: tuple[int, tuple[str, ...]], small: Path, tmp_path: Path
+) -> None:
+    port, options = ssh
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare"], check=True)
+    python = str(tmp_path / "bare" / "bin" / "python")
+    target = a_target(SshLink("127.0.0.1", port, options), tmp_path / "device", python=python)
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (40, 30), "grey").save(tmp_path / "photos" / "grey.png")
+    folders = [Argument(None, small), Argument("--photos", tmp_path / "photos")]
+    run = bench_on(target, folders, OPTIONS, sleep=lambda seconds: time.sleep(0.5))
+    (kit,) = (tmp_path / "device").glob("kit-*/kit")
+    assert (kit / "onnxruntime").is_dir()
+    assert not (kit / "torch").exists()
+    assert run.provenance.versions["onnxruntime"]
+    assert run.results[0].images[0].error is None
+
+
 def test_a_running_job_is_found_again(quick: str, small: Path, tmp_path: Path) -> None:
     """The first command dies while it waits; the second starts nothing anew and brings the result home."""
 
