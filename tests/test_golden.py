@@ -12,6 +12,7 @@ from mimdit.benchmarks import golden_record
 from mimdit.benchmarks.drift import drift, reference_of
 from mimdit.benchmarks.golden import Golden, open_golden
 from mimdit.benchmarks.headline import CUDA_NOT_MEASURED, headline
+from mimdit.benchmarks.run_file import Samples
 from mimdit.bundle import open_bundle
 from mimdit.errors import MimditError
 from mimdit.example_photos import Example
@@ -44,6 +45,42 @@ def recorded(nano: "MiMDiT", tmp_path_factory: pytest.TempPathFactory) -> Path:
             folder / "model", folder / "x.golden", steps=1, command="test", tell=lambda line: None
         )
     return folder / "x.golden"
+
+
+def test_where_there_is_a_gpu_it_computes_the_outputs_and_is_timed(
+    recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No GPU here: the processor stands in for it behind PyTorch's own questions."""
+    import torch
+
+    from mimdit.benchmarks.torch_models import TorchRuntime
+
+    class Disguised(TorchRuntime):
+        def __init__(self, model: "MiMDiT", steps: int, device: str):
+            assert device == "cuda"
+            super().__init__(model, steps)
+
+    folder = recorded.parent
+    example = Example(name="a", degraded="a.png", truth="truth.png", variant="denoise", credit="us")
+    monkeypatch.setattr(golden_record, "EXAMPLES", folder)
+    monkeypatch.setattr(golden_record, "read_examples", lambda: [example])
+    monkeypatch.setattr(golden_record, "_SAMPLES", 2)
+    monkeypatch.setattr(golden_record, "_sd35_medium", lambda: Samples.of([0.5]))
+    monkeypatch.setattr(golden_record, "_driver", lambda: "580.1")
+    monkeypatch.setattr("mimdit.benchmarks.torch_models.TorchRuntime", Disguised)
+    for name, answer in (("is_available", True), ("get_device_name", "H100"), ("max_memory_allocated", 7)):
+        monkeypatch.setattr(torch.cuda, name, lambda answer=answer: answer)
+    golden_record.record_golden(
+        folder / "model", tmp_path / "gpu.golden", steps=1, command="test", tell=lambda line: None
+    )
+    golden = open_golden(tmp_path / "gpu.golden")
+    assert golden.content.computed_on == "cuda: H100"
+    assert golden.content.cpu_seconds is None
+    cuda = golden.content.cuda
+    assert cuda is not None
+    assert (cuda.driver, cuda.peak_bytes, len(cuda.seconds.seconds)) == ("580.1", 7, 2)
+    reference = reference_of(golden)
+    assert (reference.cuda_device, reference.sd35_medium_seconds) == ("H100", (0.5,))
 
 
 @pytest.fixture
