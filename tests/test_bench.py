@@ -64,10 +64,12 @@ def test_the_command_prints_json_and_writes_the_same(
 ) -> None:
     inputs, truth = photos
     options = ("--photos", inputs, "--truth", truth, "--samples", 2, "--threads", 1, "--variant", "general")
+    options += ("--provider", "cpu")
     shown = run("bench", small, *options, "--json", "-o", tmp_path / "r.json")
     assert shown.code == 0, shown.err
     measured = json.loads(shown.out)
     assert Run.model_validate(measured) == read_run(tmp_path / "r.json")
+    assert measured["results"][0]["key"]["unit"] == "cpu"
     for image in measured["results"][0]["images"]:
         a, b = (np.asarray(Image.open(folder / image["image"])) / 255 for folder in (inputs, truth))
         assert image["psnr"] == pytest.approx(psnr(a, b), abs=1e-3)
@@ -82,6 +84,7 @@ def test_the_command_prints_json_and_writes_the_same(
         (("--duration", "5 days"), "write for example 90s or 30m"),
         (("--truth", "x"), "--truth belongs to --photos"),
         (("--variant", "dehaze"), "choose from"),
+        (("--provider", "toaster", "--variant", "denoise"), "no provider 'toaster' here: choose one of"),
     ],
 )
 def test_wrong_options_are_one_line(run, options: tuple[str, ...], says: str, small: Path) -> None:
