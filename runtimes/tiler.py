@@ -17,6 +17,11 @@ from mimdit.runtimes.base import Runtime
 from mimdit.runtimes.view import CELL, WholePhotoView
 from mimdit.views import photo_view
 
+# px that tiles begin at multiples of, smaller ones of a half, a quarter … of it. The networks' codec has cells of 8 px, their tokens 16,
+# their attention windows 64: so all tiles cut the photo into the same ones. Where they did not, 384 px tiles moved by
+# 96 px differed by up to 15 levels, in the mean by 0.6.
+GRID = 64
+
 Progress = Callable[[int, int], None]  # (tiles done, tiles in all), after every tile
 _Restore = Callable[[np.ndarray], np.ndarray]  # f32[T,T,3] → f32[T,T,3], both in 0..1
 _Show = Callable[[WholePhotoView], object]
@@ -197,12 +202,15 @@ def _layout(height: int, width: int, tile: int, overlap: int) -> _Layout:
 
 
 def _axis(size: int, tile: int, overlap: int, step: int) -> _Axis:
-    """As few tiles as the overlap allows, spread evenly, each beginning at a multiple of `step`."""
-    padded = max(-(-size // step), tile // step)  # this and the next two count steps, not pixels
-    span, shared = tile // step, -(-overlap // step)
-    tiles = max(-(-(padded - shared) // (span - shared)), 1)
-    origins = tuple(i * (padded - span) // max(tiles - 1, 1) * step for i in range(tiles))
-    return _Axis(size, mirror(padded * step, size), origins, _weights(origins, tile, overlap))
+    """As few tiles as the overlap allows, spread evenly, each beginning on a grid whose distance `step` divides."""
+    grid = GRID
+    while grid > step and 3 * grid > tile - overlap:
+        grid //= 2
+    last = max(-(-(size - tile) // grid), 0)  # where the last tile begins, in steps of the grid, as is the next
+    farthest = (tile - overlap) // grid
+    gaps = max(-(-last // farthest), 1)
+    origins = tuple(sorted({i * last // gaps * grid for i in range(gaps + 1)}))
+    return _Axis(size, mirror(last * grid + tile, size), origins, _weights(origins, tile, overlap))
 
 
 def _weights(origins: tuple[int, ...], tile: int, overlap: int) -> np.ndarray:
