@@ -84,7 +84,7 @@ def stale(new: Factors, old: Factors) -> str | None:
 
 def _calibration(manifest: object) -> str | None:
     calibration = getattr(manifest, "calibration", None)
-    return None if calibration is None else _hash(repr(calibration).encode())
+    return None if calibration is None else calibration.sha256[:16]
 
 
 def _fault(bundle: "Bundle", model: "ModelEntry") -> str | None:

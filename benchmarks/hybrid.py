@@ -41,7 +41,9 @@ def cross(graph: "Bundle", other: "Bundle", take: Collection[Factor], out: Path)
             _transplant(model, donor, take)
             onnx.save(model, folder / entry.file)
 
-    blank = {**dict(manifest), "files": (), "dispatcher": None}
+    blank = manifest.model_dump(exclude={"files", "dispatcher"})
+    for part in (blank, *blank["models"]):  # what the network makes of one tile holds for neither of the two crossed
+        part.pop("golden", None)
     write_bundle(out, Manifest.model_validate(blank), fill, overwrite=True)
     return open_bundle(out)
 

@@ -49,6 +49,7 @@ def base(lively, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("base") / "base.mimdit"
     graph = DeployableGraph(frozen(lively, "denoise"), tile=FROZEN_TILE, steps=1)
     build([graph], EXPORTERS[0], "fp32", out, command="none")
+    _forget_golden_tile(out)
     return out
 
 
@@ -189,7 +190,7 @@ def test_bisect_names_the_weights_not_the_converter(copy: Path, base: Path, grou
     """The trunk is a tenth too large; a package that built the bundle is another one too, and did no harm."""
     stored = (copy / "weights.bin").read_bytes()
     for tensor in parse((copy / "denoise-64.onnx").read_bytes()).tensors:
-        if tensor.location and "experts" not in tensor.name:
+        if tensor.location and tensor.data_type == onnx.TensorProto.FLOAT16 and "experts" not in tensor.name:
             values = np.frombuffer(stored, np.float16, tensor.length // 2, tensor.offset)
             _write(copy, tensor, (values * np.float16(1.1)).tobytes())
     _renew(copy, checkpoint="ef" * 32, built_with={**open_bundle(base).manifest.built_with, "torch": "2.14.0"})
@@ -198,6 +199,20 @@ def test_bisect_names_the_weights_not_the_converter(copy: Path, base: Path, grou
     assert found.culprit == "weights"
     with pytest.raises(NotComparableError, match="do not differ"):
         bisect(open_bundle(base), open_bundle(base), groups, threads=1)
+
+
+def _forget_golden_tile(folder: Path) -> None:
+    """It is checked when a model is opened, and would stop most of these faults before any photo is restored."""
+
+    def forget(content: dict[str, Any]) -> None:
+        parts = (content, *content["models"])
+        golden = [part.pop("golden", None) for part in parts]
+        names = {tile["file"] if isinstance(tile, dict) else tile for tile in golden if tile}
+        for name in names:
+            (folder / name).unlink()
+
+    edit_manifest(folder, forget)
+    reseal(folder)
 
 
 def _write(folder: Path, tensor: Tensor, content: bytes) -> None:
