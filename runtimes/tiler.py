@@ -17,9 +17,9 @@ from mimdit.runtimes.base import Runtime
 from mimdit.runtimes.view import CELL, WholePhotoView
 from mimdit.views import photo_view
 
-# px that tiles begin at multiples of, smaller ones of a half, a quarter … of it. The networks' codec has cells of 8 px, their tokens 16,
-# their attention windows 64: so all tiles cut the photo into the same ones. Where they did not, 384 px tiles moved by
-# 96 px differed by up to 15 levels, in the mean by 0.6.
+# px that tiles begin at multiples of; small tiles at multiples of a half, a quarter … of it. The networks' codec has
+# cells of 8 px, their tokens 16, their attention windows 64: so all tiles cut the photo into the same ones. Where they
+# did not, 384 px tiles moved by 96 px differed by up to 15 levels, in the mean by 0.6.
 GRID = 64
 
 Progress = Callable[[int, int], None]  # (tiles done, tiles in all), after every tile

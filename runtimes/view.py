@@ -52,8 +52,8 @@ class WholePhotoView:
         wanted = block_mean(self.pixels[top // k : top // k + size, left // k : left // k + size], CELL // k)
         means = block_mean(tile, CELL)
         nodes = _interpolation_nodes(wanted - means)  # [T/16,T/16,3]
-        # What the cells will be, not what was wanted: a pass that made up for smoothing as well would move a tile with a
-        # black pixel otherwise than its neighbour without. Photos of two grids differed by 4 levels where now by 1.
+        # What the cells will be, not what was wanted: a pass that made up for smoothing as well would move a tile with
+        # one black pixel otherwise than its neighbour. Photos of two grids differed by 4 levels so, and now by 1.5.
         wanted = means + _three_tap(nodes, 1 / 8)
         for _ in range(PASSES):
             shifted = _interpolate(nodes)

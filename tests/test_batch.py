@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mimdit.benchmarks.folder import measure
 from mimdit.cli.choices import byte_size, tile_size, window
 from mimdit.errors import MimditError, PhotoError
 from mimdit.runtimes.many_photos import in_order
 from mimdit.runtimes.memory import FIXED, PIXEL, Memory
-from mimdit.runtimes.tiler import Window
+from mimdit.runtimes.tiler import Window, tile_count
 
 PHOTOS = 6
 SLOW = """
@@ -222,3 +223,10 @@ def test_photos_wait_until_there_is_room() -> None:
         admit(20, 20)
     with Memory().room() as admit:
         admit(10**6, 10**6)
+
+
+def test_a_folder_is_measured_against_the_bare_runtime(small: Path) -> None:
+    """That it runs and counts; the figure itself is for a quiet machine."""
+    found = measure(3, small, 100, 2, 2)
+    assert found["tiles_per_photo"] == tile_count(100, 100, 64, 16)
+    assert found["photos_per_second"] > 0
