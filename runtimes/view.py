@@ -55,6 +55,7 @@ class WholePhotoView:
         # What the cells will be, not what was wanted: a pass that made up for smoothing as well would move a tile with
         # one black pixel otherwise than its neighbour. Photos of two grids differed by 4 levels so, and now by 1.5.
         wanted = means + _three_tap(nodes, 1 / 8)
+        aligned = tile
         for _ in range(PASSES):
             shifted = _interpolate(nodes)
             shifted += tile
