@@ -26,6 +26,7 @@ Factor = Literal["weights", "plan", "calibration", "precision", "converter"]
 FACTORS: tuple[Factor, ...] = ("weights", "plan", "calibration", "precision", "converter")
 
 _SCALE = ("_scale", ".scale", "/scale")  # how names of quantization scales end, in what NNCF and onnxruntime write
+_GRID = (*_SCALE, "zero_point")  # what says how 8-bit numbers are read, and is never all zero
 
 
 class Factors(BaseModel):
@@ -95,7 +96,7 @@ def _fault(bundle: "Bundle", model: "ModelEntry") -> str | None:
         return f"{model.file}: {difference}"
     for block, name in sorted(experts_inside(tensors)):
         prefix = f"branch.blocks.{block}.experts.{name}.out."
-        ends = [tensor for key, tensor in tensors.items() if prefix in key]
+        ends = [tensor for key, tensor in tensors.items() if prefix in key and not key.endswith(_GRID)]
         if ends and not any(_bytes(bundle, model, tensor).any() for tensor in ends):
             return f"{model.file}: sub-expert {name} of MiM block {block} is in the plan, but its weights are all zero"
     return None
