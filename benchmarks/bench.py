@@ -125,7 +125,6 @@ def _restorable(groups: Sequence[Group], plan: Plan) -> list[Group]:
 
 
 def _subject(bundle: "Bundle", plan: Plan, threads: int, advance: Advance) -> _Subject:
-    method = bundle_method(bundle, [plan.choice], threads, plan.provider)
     # Under auto and matched any of them may restore a photo: the most general one stands for them.
     known: dict[str, Variant] = {name: name for name in bundle.variants}
     variant = known.get(plan.choice) or known.get("general") or bundle.variants[0]
@@ -133,6 +132,7 @@ def _subject(bundle: "Bundle", plan: Plan, threads: int, advance: Advance) -> _S
     loading = measure_loading(bundle, variant, tile, threads, plan.provider)
     advance()
     runtime = open_runtime(bundle, variant, tile=tile, threads=threads, provider=plan.provider)
+    method = bundle_method(bundle, [plan.choice], threads, plan.provider, f"{runtime.name}/{runtime.unit}")
     return _Subject(bundle, variant, loading, runtime, method)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import numpy as np
 
 from mimdit.benchmarks.datasets import Group
-from mimdit.errors import MimditError
+from mimdit.errors import BundleError, MimditError
 from mimdit.runtimes.restore import Restorer, VariantChoice
 from mimdit.runtimes.view import WholePhotoView
 from mimdit.targets import VARIANTS, Variant
@@ -56,11 +56,16 @@ class Method:
 
 
 def bundle_method(
-    bundle: "Bundle", choices: Sequence[str], threads: int | None = None, provider: str | None = None
+    bundle: "Bundle",
+    choices: Sequence[str],
+    threads: int | None = None,
+    provider: str | None = None,
+    only_on: str | None = None,
 ) -> Method:
     """A bundle, through the runtime that an app would use; torch-free. `choices` are variants, `matched`, `auto`.
 
-    Raises MimditError for a choice that the bundle does not offer.
+    only_on: "onnx/ane" is an error for every photo that another unit restored instead. Raises MimditError for a choice
+    that the bundle does not offer.
     """
     unasked = len(bundle.variants) == 1  # a sole variant needs no dispatcher to be chosen
     check_choices(choices, bundle.variants, dispatcher=unasked or bundle.manifest.dispatcher is not None)
@@ -68,6 +73,8 @@ def bundle_method(
 
     def restore(photo: np.ndarray, choice: VariantChoice) -> Answer:
         restored = restorer.restore(photo, choice)
+        if only_on and restored.runtime not in (only_on, None):
+            raise BundleError(f"was restored on {restored.runtime} in place of {only_on}, which is what is measured")
         pieces = restored.tile and Pieces(restored.tile, bundle.manifest.tile_overlap, restored.view)
         return Answer(restored.pixels, restored.variant or "none", pieces or None)
 

@@ -1,0 +1,6 @@
+"""From frozen variants to files of 8-bit numbers: one target a file, of the same shape as in `export/`."""
+
+from mimdit.export.converter import Converter
+from mimdit.quantize import litert, onnx, openvino
+
+QUANTIZERS: tuple[Converter, ...] = (onnx.CONVERTER, openvino.CONVERTER, litert.CONVERTER)

@@ -9,10 +9,12 @@ import pytest
 from PIL import Image
 
 from mimdit.benchmarks import latency
+from mimdit.benchmarks.accuracy import evaluate
 from mimdit.benchmarks.bench import Plan, bench, steps
 from mimdit.benchmarks.datasets import example_groups, folder_groups
 from mimdit.benchmarks.headline import CUDA_NOT_MEASURED, TITLE, headline
 from mimdit.benchmarks.loading import measure_loading
+from mimdit.benchmarks.methods import bundle_method
 from mimdit.benchmarks.run_file import Run, Samples, read_run
 from mimdit.benchmarks.run_tables import markdown, tables
 from mimdit.benchmarks.statistics import median_interval
@@ -76,6 +78,12 @@ def test_the_command_prints_json_and_writes_the_same(
     again = run("bench", small, *options, "-o", tmp_path / "r.json")
     assert again.code == 2
     assert "--overwrite" in again.err
+
+
+def test_a_photo_that_another_unit_restored_is_no_figure_of_this_one(small: Path, photos: tuple[Path, Path]) -> None:
+    method = bundle_method(open_bundle(small), ["denoise"], threads=1, only_on="onnx/ane")
+    rows = evaluate(folder_groups(*photos), [method], command="test").rows
+    assert {row.error for row in rows} == {"was restored on onnx/cpu in place of onnx/ane, which is what is measured"}
 
 
 @pytest.mark.parametrize(

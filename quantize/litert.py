@@ -1,0 +1,113 @@
+"""LiteRT: AI Edge Quantizer, on the file that the exporter wrote.
+
+At w8 the weights of layers have 8 bits and a DEQUANTIZE behind each; at w8a8 layers take and give 8-bit numbers.
+"""
+
+import contextlib
+import io
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mimdit.export import litert as exporter
+from mimdit.export.converter import Converter
+from mimdit.files import write_file
+from mimdit.quantize.recipe import TOLERANCE, Recipe, float_file, layer_of
+from mimdit.targets import Precision
+
+if TYPE_CHECKING:
+    from mimdit.export.graph import DeployableGraph
+
+_LAYERS = ("CONV_2D", "FULLY_CONNECTED")
+
+
+def _convert(
+    graphs: Sequence["DeployableGraph"],
+    precision: Precision,
+    folder: Path,
+    bundle_id: str,
+    recipe: Recipe | None = None,
+) -> None:
+    recipe = recipe or Recipe()
+    for graph in graphs:
+        with tempfile.TemporaryDirectory(prefix="mimdit-litert-") as scratch:
+            path = float_file(exporter.CONVERTER, graph, recipe, Path(scratch))
+            kept = recipe.kept(graph) if precision == "w8a8" else frozenset()
+            data = _quantized(path, precision, _outputs(path, kept), recipe, graph.tile)
+        write_file(folder / f"{graph.name}.tflite", exporter.with_id(data, bundle_id))
+
+
+def _quantized(path: Path, precision: Precision, floating: list[str], recipe: Recipe, tile: int) -> bytes:
+    from ai_edge_quantizer import qtyping
+    from ai_edge_quantizer.quantizer import Quantizer
+
+    quantizer = Quantizer(str(path))
+    for name in _LAYERS:
+        quantizer.update_quantization_recipe(
+            regex=".*", operation_name=qtyping.TFLOperationName[name], op_config=_config(precision)
+        )
+    for output in floating:
+        quantizer.update_quantization_recipe(
+            regex=rf"(?:^|;){re.escape(output)};?$",
+            operation_name=qtyping.TFLOperationName.ALL_SUPPORTED,
+            algorithm_key="no_quantize",
+        )
+    with _quiet():
+        seen = None
+        if precision == "w8a8":
+            seen = quantizer.calibrate({"serving_default": recipe.calibration(tile).inputs()}, num_threads=1)
+        result = quantizer.quantize(seen).quantized_model
+    assert result is not None
+    return bytes(result)
+
+
+def _config(precision: Precision) -> Any:
+    from ai_edge_quantizer import qtyping
+
+    def bits(granularity: Any, symmetric: bool = True) -> Any:
+        return qtyping.TensorQuantizationConfig(num_bits=8, symmetric=symmetric, granularity=granularity)
+
+    weights = bits(qtyping.QuantGranularity.CHANNELWISE)
+    if precision == "w8":
+        return qtyping.OpQuantizationConfig(
+            weight_tensor_config=weights,
+            compute_precision=qtyping.ComputePrecision.FLOAT,
+            explicit_dequantize=True,
+        )
+    return qtyping.OpQuantizationConfig(
+        activation_tensor_config=bits(qtyping.QuantGranularity.TENSORWISE, symmetric=False),
+        weight_tensor_config=weights,
+        compute_precision=qtyping.ComputePrecision.INTEGER,
+    )
+
+
+def _outputs(path: Path, layers: frozenset[str]) -> list[str]:
+    """The names of what the given layers write: by them the quantizer knows an operation."""
+    model = exporter.read(path)
+    found: list[str] = []
+    for subgraph in model.subgraphs:
+        names = [tensor.name.decode() for tensor in subgraph.tensors]
+        for operation in subgraph.operators:
+            if any(layer_of(names[i]) in layers for i in operation.inputs if i >= 0):
+                found += [names[i] for i in operation.outputs]
+    return found
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """It draws progress bars and prints a table."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        yield
+
+
+CONVERTER = Converter(
+    target="litert",
+    precisions=("w8", "w8a8"),
+    requires=("torch", "litert_torch", "ai_edge_litert", "ai_edge_quantizer"),
+    suffix=".tflite",
+    tolerance=TOLERANCE,
+    convert=_convert,
+    tensor_names=exporter.CONVERTER.tensor_names,
+)
