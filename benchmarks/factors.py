@@ -69,11 +69,14 @@ def factors_of(bundle: "Bundle") -> Factors:
 def differing(a: Factors, b: Factors) -> tuple[Factor, ...]:
     """The factors in which two bundles differ, in the order of FACTORS.
 
-    Scales that differ though everything else is the same are another calibration, whatever the manifests say.
+    Whatever the manifests say: scales that differ though everything else is the same are another calibration, and a
+    largest file that differs though the scales are the same, too, holds other weights.
     """
     found: tuple[Factor, ...] = tuple(factor for factor in FACTORS if getattr(a, factor) != getattr(b, factor))
     if not found and a.scales != b.scales:
         return ("calibration",)
+    if not found and a.files.get(a.largest) != b.files.get(b.largest):
+        return ("weights",)
     return found
 
 

@@ -24,7 +24,7 @@ class _GainRuntime(Runtime):
 
     def __init__(self, path: Path, tile: int, threads: int | None = None):
         super().__init__("gain", "npu", tile)
-        self._gain = np.float32(path.read_text())
+        self._gain = np.float32(float(path.read_text()))
 
     def _run(self, image: np.ndarray, photo: np.ndarray) -> np.ndarray:
         return image * self._gain
@@ -63,7 +63,7 @@ def a_bundle(path: Path, gain: float, **factors: object) -> Path:
 
 
 def _fill(gain: float, folder: Path) -> None:
-    (folder / "denoise.gain").write_text(str(gain))
+    (folder / "denoise.gain").write_text(f"{gain:<10000}")  # as in life, the largest file is the one with the weights
 
 
 def test_a_single_factor_is_named_at_once(run, tmp_path: Path, photos: Path) -> None:
@@ -71,6 +71,14 @@ def test_a_single_factor_is_named_at_once(run, tmp_path: Path, photos: Path) -> 
     found = run("bisect", good, bad, "--photos", photos, "--truth", photos)
     assert found.code == 0, found.err
     assert found.out.splitlines()[-1] == "It is the converter."
+
+
+def test_weights_that_were_changed_behind_the_manifest_are_named(run, tmp_path: Path, photos: Path) -> None:
+    good, bad = a_bundle(tmp_path / "good.mimdit", 1.0), a_bundle(tmp_path / "bad.mimdit", 0.9)
+    found = run("bisect", good, bad, "--photos", photos, "--truth", photos)
+    assert found.out.splitlines()[-1] == "It is the weights."
+    same = run("bisect", good, good, "--photos", photos, "--truth", photos)
+    assert (same.code, "do not differ" in same.err) == (2, True)
 
 
 def test_several_stand_together_until_a_bundle_between_tells_them_apart(run, tmp_path: Path, photos: Path) -> None:
