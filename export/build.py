@@ -3,9 +3,10 @@
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
+from types import MappingProxyType
 
 from mimdit.bundle import write_bundle
 from mimdit.config import PHOTO_SIZE
@@ -13,7 +14,7 @@ from mimdit.errors import CheckFailedError
 from mimdit.export.converter import Converter
 from mimdit.export.graph import DeployableGraph
 from mimdit.export.parity import LOWEST_PSNR, check_parity
-from mimdit.manifest import DispatcherEntry, Manifest, ModelEntry, Parity, bundle_id
+from mimdit.manifest import Calibration, DispatcherEntry, Manifest, ModelEntry, Parity, bundle_id
 from mimdit.model.checkpoint import checkpoint_hash
 from mimdit.routing.inside import plan_difference
 from mimdit.runtimes import find as find_runtime
@@ -33,11 +34,14 @@ def build(
     *,
     command: str,
     add_dispatcher: AddDispatcher | None = None,
+    calibration: Calibration | None = None,
+    floating: Mapping[str, Sequence[str]] = MappingProxyType({}),
     overwrite: bool = False,
     tell: Callable[[str], object] = lambda line: None,
 ) -> Manifest:
     """Convert, check and write one bundle; returns its manifest. `tell` hears of every step.
 
+    Of a quantized bundle: what it was calibrated on, and per graph's name the layers that stayed in float.
     Raises CheckFailedError, and leaves no bundle, where the files hold other sub-experts than the plan or fail parity.
     """
     built_with = {name: _version(name) for name in ("mimdit", *converter.requires)}
@@ -50,12 +54,19 @@ def build(
         tiles=[graph.tile for graph in graphs],
         built_with=built_with,
         platform=converter.platform,
+        calibration=calibration,
+        floating=floating,
     )
     with tempfile.TemporaryDirectory(prefix="mimdit-build-") as scratch:
         folder = Path(scratch)
         tell(f"converting {len(graphs)} graphs to {converter.target} {precision}")
         converter.convert(graphs, precision, folder, identity)
-        models = tuple(_checked(graph, converter, precision, folder, tell) for graph in graphs)
+        models = tuple(
+            _checked(graph, converter, precision, folder, tell).model_copy(
+                update={"floating": tuple(floating.get(graph.name, ()))}
+            )
+            for graph in graphs
+        )
         dispatcher = add_dispatcher(folder) if add_dispatcher else None
         manifest = Manifest(
             id=identity,
@@ -68,6 +79,7 @@ def build(
             photo_size=PHOTO_SIZE,
             models=models,
             dispatcher=dispatcher,
+            calibration=calibration,
             built_with=built_with,
             command=command,
         )

@@ -23,7 +23,7 @@ def _convert(graphs: Sequence["DeployableGraph"], precision: Precision, folder: 
         image, photo = graph.example_inputs()
         path = folder / f"{graph.name}.tflite"
         litert_torch.convert(graph, sample_kwargs={"image": image, "photo": photo}).export(str(path))
-        model = _read(path)
+        model = read(path)
         _name_weights(model, graph)
         _add_note(model, ID_KEY, bundle_id)
         path.write_bytes(_packed(model))
@@ -87,10 +87,21 @@ def _with_half_weights(path: Path) -> bytes:
     return bytes(quantized)
 
 
-def _read(path: Path) -> Any:
+def read(path: Path) -> Any:
+    """A .tflite file as the schema's objects."""
     from ai_edge_litert.schema_py_generated import ModelT
 
     return ModelT.InitFromPackedBuf(path.read_bytes(), 0)
+
+
+def with_id(data: bytes, bundle_id: str) -> bytes:
+    """A .tflite file with another bundle's id in its metadata."""
+    from ai_edge_litert.schema_py_generated import ModelT
+
+    model = ModelT.InitFromPackedBuf(data, 0)
+    model.metadata = [note for note in model.metadata or [] if note.name != ID_KEY.encode()]
+    _add_note(model, ID_KEY, bundle_id)
+    return _packed(model)
 
 
 def _packed(model: Any) -> bytes:
@@ -102,7 +113,7 @@ def _packed(model: Any) -> bytes:
 
 
 def _tensor_names(path: Path) -> Iterable[str]:
-    return [tensor.name.decode() for subgraph in _read(path).subgraphs for tensor in subgraph.tensors]
+    return [tensor.name.decode() for subgraph in read(path).subgraphs for tensor in subgraph.tensors]
 
 
 CONVERTER = Converter(

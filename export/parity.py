@@ -21,7 +21,8 @@ from mimdit.views import photo_view
 Array = np.ndarray
 
 # dB against the fp32 graph, on every tile. Where few values are off by much, the largest error alone says too little.
-LOWEST_PSNR: dict[Precision, float] = {"fp16": 55.0}
+# At w8a8 a checkerboard of single pixels came to 19 dB, real tiles to 46 and more.
+LOWEST_PSNR: dict[Precision, float] = {"fp16": 55.0, "w8": 45.0, "w8a8": 15.0}
 
 
 @dataclass(frozen=True)

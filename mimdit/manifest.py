@@ -18,11 +18,13 @@ __all__ = [
     "MANIFEST_NAME",
     "SCHEMA_VERSION",
     "AccuracyRow",
+    "Calibration",
     "DispatcherEntry",
     "FileEntry",
     "Manifest",
     "ModelEntry",
     "Parity",
+    "Spread",
     "bundle_id",
     "describe",
     "parse_manifest",
@@ -96,6 +98,7 @@ class ModelEntry(_Frozen):
     parity: Parity
     parameters: int = Field(ge=0)
     gmac: float = Field(ge=0, description="10⁹ multiply-accumulates a tile")
+    floating: tuple[Text, ...] = Field(default=(), description="layers of a quantized file that stayed in float")
 
     @model_validator(mode="after")
     def _plan_of_the_same_variant(self) -> "ModelEntry":
@@ -125,6 +128,26 @@ class AccuracyRow(_Frozen):
     psnr: float
 
 
+class Spread(_Frozen):
+    """Smallest, median and largest of a measure over the tiles of a calibration set."""
+
+    low: float
+    middle: float
+    high: float
+
+
+class Calibration(_Frozen):
+    """The tiles that the scales of activations were found on (`mimdit.quantize.calibration`)."""
+
+    sha256: Sha256 = Field(description="of the tiles, in their order")
+    source: Text = Field(description="the folder's name, or whose photos they are")
+    photos: int = Field(ge=1)
+    tile: int = Field(ge=8, le=8192)
+    seed: int = Field(ge=0)
+    kinds: dict[Text, int] = Field(description="degradation → tiles")
+    coverage: dict[Text, Spread] = Field(description="brightness, noise and texture of the tiles, on 0..1")
+
+
 class Manifest(_Frozen):
     """A bundle's description. `files` is empty until `write_bundle` has hashed them."""
 
@@ -141,6 +164,7 @@ class Manifest(_Frozen):
     dispatcher: DispatcherEntry | None = None
     files: tuple[FileEntry, ...] = ()
     accuracy: tuple[AccuracyRow, ...] = ()
+    calibration: Calibration | None = Field(default=None, description="where activations were quantized")
     built_with: dict[Text, Text] = Field(description="package → version; part of the id")
     command: Text = Field(description="the command that made it")
 
@@ -160,6 +184,8 @@ class Manifest(_Frozen):
             tiles=[model.tile for model in self.models],
             built_with=self.built_with,
             platform=self.platform,
+            calibration=self.calibration,
+            floating={f"{model.variant}-{model.tile}": model.floating for model in self.models},
         )
         if self.id != expected:
             raise ValueError(f"id {self.id} does not follow from the content, which gives {expected}")
@@ -188,12 +214,18 @@ def bundle_id(
     tiles: Iterable[int],
     built_with: Mapping[str, str],
     platform: str | None = None,
+    calibration: Calibration | None = None,
+    floating: Mapping[str, Iterable[str]] | None = None,
 ) -> str:
     """16 hex digits for what goes *into* a bundle: known before a file is made, so that the files can carry it."""
     plan_texts = {json.dumps(plan.model_dump(mode="json"), sort_keys=True) for plan in plans}
     content = [checkpoint, sorted(plan_texts), target, precision, sorted(set(tiles)), sorted(built_with.items())]
     if platform is not None:
         content.append(platform)
+    if calibration is not None:
+        content.append(calibration.sha256)
+    if kept := {model: sorted(layers) for model, layers in (floating or {}).items() if layers}:
+        content.append(sorted(kept.items()))
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 

@@ -3,4 +3,6 @@
 from mimdit.export.converter import Converter
 from mimdit.quantize import litert, onnx, openvino
 
+__all__ = ["QUANTIZERS"]
+
 QUANTIZERS: tuple[Converter, ...] = (onnx.CONVERTER, openvino.CONVERTER, litert.CONVERTER)

@@ -31,6 +31,7 @@ MEASURES = ("brightness", "noise", "texture")
 
 _CANDIDATES = 4  # drawn for each tile that stays
 _SIDES = (1600, 900, 540)  # px; long sides that a photo is drawn at, as in training: fine grain to small pictures
+_HELD_OUT = 8  # photos
 _VIEW = 2  # side of the photo over side of the tile
 
 
@@ -93,12 +94,17 @@ def draw(
     tiles: int = TILES,
     seed: int = SEED,
     kinds: Sequence[str] = KINDS,
+    validation: bool = False,
 ) -> CalibrationSet:
     """Tiles of `side` px from the clean photos below a folder, by default the CC0 photos of the package.
 
+    `validation`: tiles to choose layers by. From photos that are not calibrated on where there are enough of them (the
+    same eight that training holds out); otherwise other tiles of the same photos.
+
     Raises PhotoError for a folder without photos and for a photo that cannot be read.
     """
-    paths = _photos(folder)
+    paths = _part(_photos(folder), validation)
+    seed += validation
     kinds = [kind for kind in KINDS if kind in kinds]
     candidates = _candidates(paths, side, kinds, _CANDIDATES * max(1, -(-tiles // len(kinds))), seed)
     source = "the example photos of mimdit" if folder is None else folder.resolve().name
@@ -112,6 +118,13 @@ def _photos(folder: Path | None) -> list[Path]:
     if not paths:
         raise PhotoError(f"{folder}: expected a folder of clean photos, found none ({' '.join(SUFFIXES)})")
     return paths
+
+
+def _part(paths: list[Path], validation: bool) -> list[Path]:
+    if len(paths) < 2 * _HELD_OUT:
+        return paths
+    held_out = set(np.linspace(0, len(paths) - 1, _HELD_OUT).astype(int).tolist())
+    return [path for index, path in enumerate(paths) if (index in held_out) == validation]
 
 
 def _candidates(paths: list[Path], side: int, kinds: Sequence[str], each: int, seed: int) -> list[Tile]:

@@ -34,9 +34,11 @@ def _convert(
     for graph in graphs:
         with tempfile.TemporaryDirectory(prefix="mimdit-litert-") as scratch:
             path = float_file(exporter.CONVERTER, graph, recipe, Path(scratch))
-            kept = recipe.kept(graph) if precision == "w8a8" else frozenset()
-            data = _quantized(path, precision, _outputs(path, kept), recipe, graph.tile)
-        write_file(folder / f"{graph.name}.tflite", exporter.with_id(data, bundle_id))
+            floating = _outputs(path, recipe.kept(graph, precision))
+            named = Path(scratch) / "named.tflite"
+            named.write_bytes(exporter.with_id(path.read_bytes(), bundle_id))
+            data = _quantized(named, precision, floating, recipe, graph.tile)
+        write_file(folder / f"{graph.name}.tflite", data)
 
 
 def _quantized(path: Path, precision: Precision, floating: list[str], recipe: Recipe, tile: int) -> bytes:
@@ -50,14 +52,15 @@ def _quantized(path: Path, precision: Precision, floating: list[str], recipe: Re
         )
     for output in floating:
         quantizer.update_quantization_recipe(
-            regex=rf"(?:^|;){re.escape(output)};?$",
+            regex=rf"^{re.escape(output)};?$",
             operation_name=qtyping.TFLOperationName.ALL_SUPPORTED,
             algorithm_key="no_quantize",
         )
     with _quiet():
         seen = None
         if precision == "w8a8":
-            seen = quantizer.calibrate({"serving_default": recipe.calibration(tile).inputs()}, num_threads=1)
+            tiles = list(recipe.calibration(tile).inputs())  # it goes through them twice
+            seen = quantizer.calibrate({"serving_default": tiles}, num_threads=1)
         result = quantizer.quantize(seen).quantized_model
     assert result is not None
     return bytes(result)

@@ -49,11 +49,11 @@ def _convert(
     for graph in graphs:
         with tempfile.TemporaryDirectory(prefix="mimdit-onnx-") as scratch:
             model = plain(float_file(exporter.CONVERTER, graph, recipe, Path(scratch)), graph)
+        kept = recipe.kept(graph, precision)
         if precision == "w8":
-            with_small_weights(model)
+            with_small_weights(model, kept)
         else:
-            tiles = recipe.calibration(graph.tile)
-            model = quantized(model, ranges(model, tiles), recipe.kept(graph))
+            model = quantized(model, ranges(model, recipe.calibration(graph.tile)), kept)
         exporter.without_notes(model)
         _shrunk(model)
         model.metadata_props.add(key=ID_KEY, value=bundle_id)
@@ -123,6 +123,7 @@ def ranges(model: "ModelProto", tiles: "CalibrationSet") -> Any:
 
     The extremes, not their mean over tiles: with that, tiles of strong noise were clipped (27.0 dB instead of 32.5).
     """
+    import onnx
     from onnxruntime.quantization.calibrate import CalibrationDataReader, CalibrationMethod, create_calibrator
 
     class Reader(CalibrationDataReader):
@@ -134,7 +135,7 @@ def ranges(model: "ModelProto", tiles: "CalibrationSet") -> Any:
 
     with tempfile.TemporaryDirectory(prefix="mimdit-onnx-") as scratch:
         path = Path(scratch) / "plain.onnx"
-        _save(model, path)
+        onnx.save(model, path)
         calibrator = create_calibrator(
             path,
             [*_LAYERS, "Relu"],
@@ -154,6 +155,8 @@ def quantized(model: "ModelProto", found: Any, floating: frozenset[str], only: s
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
     chosen = [only] if only else [name for name in layers(model) if name not in floating]
+    if not chosen:  # which the quantizer takes for all
+        return copy.deepcopy(model)
     quantizer = QDQQuantizer(
         copy.deepcopy(model),
         per_channel=True,
@@ -175,17 +178,18 @@ def reduces_range(instructions: Sequence[str]) -> bool:
     return bool(_SATURATING & set(instructions)) and not _EXACT & set(instructions)
 
 
-def with_small_weights(model: "ModelProto") -> None:
-    """Weights of layers as 8 bits times a scale a channel, in place. Runtimes fold Cast and Mul while loading.
+def with_small_weights(model: "ModelProto", floating: frozenset[str]) -> None:
+    """Weights of layers, but for those in `floating`, as 8 bits times a scale a channel, in place.
 
-    So latency and memory are those of fp32. A DequantizeLinear would stand in the graph and be computed for every tile.
+    Runtimes fold Cast and Mul while loading, so latency and memory are those of fp32. A DequantizeLinear would stand in
+    the graph and be computed for every tile.
     """
     from onnx import TensorProto, helper, numpy_helper
 
     axes = {
         node.input[1]: 0 if node.op_type == "Conv" or _transposed(node) else 1
         for node in model.graph.node
-        if node.op_type in _LAYERS and layer_of(node.input[1])
+        if node.op_type in _LAYERS and (layer := layer_of(node.input[1])) and layer not in floating
     }
     unfolded = []
     for tensor in model.graph.initializer:
@@ -223,12 +227,6 @@ def _shrunk(model: "ModelProto") -> None:
 
 def _transposed(node: Any) -> bool:
     return any(attribute.name == "transB" and attribute.i for attribute in node.attribute)
-
-
-def _save(model: "ModelProto", path: Path) -> None:
-    import onnx
-
-    onnx.save(model, path)
 
 
 CONVERTER = Converter(

@@ -22,6 +22,7 @@ from mimdit.targets import Precision
 
 if TYPE_CHECKING:
     from mimdit.export.graph import DeployableGraph
+    from mimdit.quantize.calibration import CalibrationSet
 
 _LARGE = 4096  # elements
 _LAYERS = {"Convolution", "MatMul"}
@@ -42,7 +43,13 @@ def _convert(
         with tempfile.TemporaryDirectory(prefix="mimdit-openvino-") as scratch:
             model = openvino.Core().read_model(float_file(exporter.CONVERTER, graph, recipe, Path(scratch)))
             with _quiet():
-                model = _compressed(model) if precision == "w8" else _quantized(model, graph, recipe)
+                layers = {n.get_friendly_name(): _layer(n) for n in model.get_ops() if n.get_type_name() in _LAYERS}
+                kept = recipe.kept(graph, precision)
+                floating = [name for name, layer in layers.items() if layer is None or layer in kept]
+                if precision == "w8":
+                    model = _compressed(model, floating)
+                else:
+                    model = _quantized(model, floating, recipe.calibration(graph.tile))
             _shrink(model)
             model.set_rt_info(bundle_id, ID_KEY.split("."))
             model.set_rt_info(precision, PRECISION_KEY.split("."))
@@ -52,20 +59,21 @@ def _convert(
             path.write_text(re.sub(r"\n\s*", "", path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
-def _compressed(model: Any) -> Any:
+def _compressed(model: Any, floating: list[str]) -> Any:
     import nncf
 
-    return nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_SYM)
+    return nncf.compress_weights(
+        model,
+        mode=nncf.CompressWeightsMode.INT8_SYM,
+        ignored_scope=nncf.IgnoredScope(names=floating, validate=False),
+    )
 
 
-def _quantized(model: Any, graph: "DeployableGraph", recipe: Recipe) -> Any:
+def _quantized(model: Any, floating: list[str], tiles: "CalibrationSet") -> Any:
     import nncf
     from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters
     from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
-    tiles = recipe.calibration(graph.tile)
-    layers = {node.get_friendly_name(): _layer(node) for node in model.get_ops() if node.get_type_name() in _LAYERS}
-    kept = recipe.kept(graph)
     return nncf.quantize(
         model,
         nncf.Dataset(list(tiles.inputs())),
@@ -75,7 +83,7 @@ def _quantized(model: Any, graph: "DeployableGraph", recipe: Recipe) -> Any:
             activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX
         ),
         ignored_scope=nncf.IgnoredScope(
-            names=[name for name, layer in layers.items() if layer is None or layer in kept],
+            names=floating,
             types=sorted({node.get_type_name() for node in model.get_ops()} - _LAYERS - _PASSIVE),
             validate=False,
         ),

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 from mimdit.export.converter import Convert, Converter
 from mimdit.files import write_folder
 from mimdit.quantize.calibration import SEED, TILES, CalibrationSet, draw
-from mimdit.targets import Precision
+from mimdit.targets import VARIANT_DEGRADATIONS, Precision
 
 if TYPE_CHECKING:
     from mimdit.export.graph import DeployableGraph
 
-__all__ = ["ALWAYS_FLOAT", "TOLERANCE", "Recipe", "by", "float_file", "layer_of"]
+__all__ = ["ALWAYS_FLOAT", "READS_A_CONSTANT", "TOLERANCE", "Recipe", "by", "float_file", "layer_of"]
 
 # The two ends, where numbers are pixels: 2 % of the arithmetic. What an 8-bit scale rounds there is seen as it is
 # (0.06 of the 0.19 dB that all layers of `denoise` together lose in ONNX Runtime).
@@ -31,12 +31,17 @@ ALWAYS_FLOAT = ("codec.encoder.stem", "codec.decoder.residual")
 # photos is what `--max-drop` bounds. At w8a8 a checkerboard of single pixels is off by 65 levels of 255, photos by 12.
 TOLERANCE: dict[Precision, float] = {"w8": 12 / 255, "w8a8": 0.5}
 
+_VALIDATION_TILES = 6  # of each degradation
+
+# Reads the seed noise, which is a constant: quantizers take it for a weight, or stumble.
+READS_A_CONSTANT = "backbone.pos_embed.proj"
+
 _UNKNOWN_ID = "0" * 16  # what float files are called before their bundle is known
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """`floating`: graph name → layers that stay in float beside ALWAYS_FLOAT.
+    """`floating`: graph name → layers that stay in float; with w8a8 beside ALWAYS_FLOAT.
 
     `photos`: the folder that calibration tiles are drawn from, None for the photos of the package.
     `work`: a folder where float files are kept between runs, so that a second attempt begins with them.
@@ -52,9 +57,26 @@ class Recipe:
         """The tiles of one side; drawn once a process."""
         return _drawn(self.photos, side, self.tiles, self.seed)
 
-    def kept(self, graph: "DeployableGraph") -> frozenset[str]:
-        """The layers of a graph that stay in float where activations are quantized."""
-        return frozenset(ALWAYS_FLOAT) | frozenset(self.floating.get(graph.name, ()))
+    def validation(self, graph: "DeployableGraph") -> CalibrationSet:
+        """The tiles that layers are chosen by: the variant's own degradations, on other photos where there are some."""
+        kinds = VARIANT_DEGRADATIONS[graph.variant]
+        return draw(
+            self.photos,
+            side=graph.tile,
+            tiles=_VALIDATION_TILES * len(kinds),
+            seed=self.seed,
+            kinds=kinds,
+            validation=True,
+        )
+
+    def kept(self, graph: "DeployableGraph", precision: Precision) -> frozenset[str]:
+        """The layers of a graph that stay in float."""
+        always = (*ALWAYS_FLOAT, READS_A_CONSTANT) if precision == "w8a8" else (READS_A_CONSTANT,)
+        return frozenset(always) | frozenset(self.floating.get(graph.name, ()))
+
+    def at(self, work: Path) -> "Recipe":
+        """The same, with a work folder."""
+        return replace(self, work=work)
 
     def keeping(self, name: str, layers: Sequence[str]) -> "Recipe":
         """The same, with other layers of one graph in float."""

@@ -15,7 +15,8 @@ from mimdit.targets import Precision
 PRECISION_KEY = "mimdit.precision"
 # The number format that OpenVINO computes in. Always stated: left to itself it takes bf16 wherever the CPU has it.
 # fp16 is how the weights are stored; CPUs without fp16 arithmetic of their own compute in fp32.
-_COMPUTES_IN = {"fp32": "f32", "fp16": "f32", "bf16": "bf16"}
+# w8 and w8a8 say themselves which operations take 8-bit numbers; the others compute in fp32.
+_COMPUTES_IN = {"fp32": "f32", "fp16": "f32", "bf16": "bf16", "w8": "f32", "w8a8": "f32"}
 
 
 class OpenVinoRuntime(Runtime):

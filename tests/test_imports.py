@@ -40,6 +40,7 @@ HEAVY = (
     "mimdit.export.parity",
     "mimdit.export.shared_weights",
     "mimdit.export.xnnpack_ops",
+    "mimdit.quantize.build",
 )
 
 # What no base install has, and what every target needs: none of it may be imported to list what there is.

@@ -3,11 +3,12 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from mimdit.cli.choices import chosen_variants
+from mimdit.cli.steps_bar import steps_bar
 from mimdit.errors import CheckpointError
 from mimdit.targets import Precision, Target
 
@@ -34,12 +35,30 @@ def build(
     dispatcher: Annotated[
         Path | None, typer.Option(help="Trained dispatcher to ship, so that --variant auto works.")
     ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="w8a8: clean photos to calibrate on. [default: the package's CC0 photos]"),
+    ] = None,
+    max_drop: Annotated[
+        float | None,
+        typer.Option(metavar="DB", help="w8, w8a8: put the most sensitive layers back to float until no more is lost."),
+    ] = None,
+    work: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="w8, w8a8: what takes long is kept here and not done twice.")
+    ] = None,
+    require_faster: Annotated[
+        bool, typer.Option("--require-faster", help="w8, w8a8: no bundle, exit code 1, if slower than fp32 here.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing bundle.")] = False,
 ) -> None:
     """Export frozen variants into a bundle, after checking each file against its PyTorch graph.
 
     The bundle is written only if every file holds exactly the sub-experts of its routing plan and agrees with the graph
     on tiles of every degradation and on extremes; otherwise the exit code is 1 and nothing is left behind.
+
+    w8 has weights of 8 bits, w8a8 activations too: those are calibrated on degraded tiles of clean photos, and the
+    bundle says which (CALIBRATION.md). --max-drop measures in the target's own runtime, on tiles of other photos.
+    Each quantized file is timed against its fp32 twin; one that is over 5 % slower is told as smaller but slower.
 
     A photo that a bundle of --identity changes was changed by the pipeline (decoding, tiles, runtime, blending),
     not by the model: `mimdit build --identity --target T -o X.mimdit`, then restore an 8-bit PNG and compare.
@@ -51,10 +70,16 @@ def build(
     from mimdit.export.graph import DeployableGraph
     from mimdit.export.identity import identity_variant
     from mimdit.model.checkpoint import load_model
+    from mimdit.quantize import QUANTIZERS
+    from mimdit.quantize.build import build as build_quantized
+    from mimdit.quantize.recipe import Recipe
 
     if out.exists() and not overwrite:
         raise CheckpointError(f"{out} exists: name another --out, or replace it with --overwrite")
-    converter = find(EXPORTERS, target, precision)
+    quantized = precision in ("w8", "w8a8")
+    if not quantized and (calibration or work or require_faster or max_drop is not None):
+        raise CheckpointError("--calibration, --max-drop, --work and --require-faster are for --precision w8 and w8a8")
+    converter = find((*EXPORTERS, *QUANTIZERS), target, precision)
     if platform is not None:
         converter = converter.on(platform)
     sides = [int(side) for side in tile.split(",") if side.strip().isdigit()]
@@ -68,15 +93,26 @@ def build(
         else [load_model(models / name / "model") for name in chosen_variants(variant)]
     )
     graphs = [DeployableGraph(model, tile=side, steps=steps) for model in loaded for side in sides]
-    manifest = build_bundle(
-        graphs,
-        converter,
-        precision,
-        out,
-        command=shlex.join(["mimdit", *sys.argv[1:]]),
-        add_dispatcher=None if dispatcher is None else lambda folder: add_dispatcher(dispatcher, folder),
-        overwrite=overwrite,
-        tell=lambda line: typer.echo(line, err=True),
-    )
+    shared: dict[str, Any] = {
+        "command": shlex.join(["mimdit", *sys.argv[1:]]),
+        "add_dispatcher": None if dispatcher is None else lambda folder: add_dispatcher(dispatcher, folder),
+        "overwrite": overwrite,
+        "tell": lambda line: typer.echo(line, err=True),
+    }
+    if quantized:
+        with steps_bar() as bar:
+            manifest = build_quantized(
+                graphs,
+                converter,
+                precision,
+                out,
+                recipe=Recipe(photos=calibration, work=work),
+                max_drop=max_drop,
+                require_faster=require_faster,
+                steps=bar,
+                **shared,
+            )
+    else:
+        manifest = build_bundle(graphs, converter, precision, out, **shared)
     size = sum(file.bytes for file in manifest.files) / 1e6
     typer.echo(f"{out}: {len(manifest.models)} models, {size:.1f} MB, id {manifest.id}", err=True)

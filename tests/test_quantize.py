@@ -1,0 +1,193 @@
+"""Quantization: the same tiles and scales at every run, bounds that are measured, and files that are refused."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mimdit.bundle import open_bundle
+from mimdit.errors import CheckFailedError, MimditError, PhotoError
+from mimdit.export.converter import find
+from mimdit.export.graph import DeployableGraph
+from mimdit.manifest import Manifest
+from mimdit.model.mimdit import MiMDiT
+from mimdit.quantize import QUANTIZERS
+from mimdit.quantize.bounded import bound
+from mimdit.quantize.build import build, twin_of
+from mimdit.quantize.calibration import KINDS, MEASURES, draw
+from mimdit.quantize.onnx import layers, plain, quantized, ranges, reduces_range
+from mimdit.quantize.quality import Times, allowance
+from mimdit.quantize.recipe import ALWAYS_FLOAT, Recipe, float_file
+from mimdit.quantize.sensitivity import chart, markdown, rank
+from mimdit.quantize.weights import rounded
+
+from .frozen import FROZEN_TILE, frozen
+
+TILES = 8  # one of each kind
+
+
+@pytest.fixture(scope="module")
+def graph(lively: MiMDiT) -> DeployableGraph:
+    return DeployableGraph(frozen(lively, "denoise"), tile=FROZEN_TILE, steps=1)
+
+
+@pytest.fixture(scope="module")
+def recipe(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    return Recipe(photos=photo_folder, tiles=TILES, work=tmp_path_factory.mktemp("work"))
+
+
+@pytest.fixture(scope="module")
+def manifest(graph: DeployableGraph, recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> tuple[Manifest, Path]:
+    path = tmp_path_factory.mktemp("built") / "nano.mimdit"
+    onnx = find(QUANTIZERS, "onnx", "w8a8")
+    return build([graph], onnx, "w8a8", path, recipe=recipe, command="mimdit build …", threads=1), path
+
+
+def test_two_draws_are_the_same_tiles_and_another_seed_others(photo_folder: Path) -> None:
+    first, again = (draw(photo_folder, side=64, tiles=TILES) for _ in range(2))
+    assert first.describe() == again.describe()
+    assert all(np.array_equal(a.image, b.image) for a, b in zip(first.tiles, again.tiles, strict=True))
+    assert draw(photo_folder, side=64, tiles=TILES, seed=1).describe().sha256 != first.describe().sha256
+
+
+def test_tiles_cover_every_kind_and_more_than_chance(photo_folder: Path) -> None:
+    found = draw(photo_folder, side=64, tiles=16)
+    facts = found.describe()
+    assert facts.kinds == dict.fromkeys(KINDS, 2)
+    assert set(facts.coverage) == set(MEASURES)
+    for spread in facts.coverage.values():
+        assert spread.low < spread.middle < spread.high
+    assert all(tile.image.shape == (1, 3, 64, 64) and tile.photo.shape == (1, 3, 64, 64) for tile in found.tiles)
+    assert all(tile.image.min() >= 0 and tile.image.max() <= 1 for tile in found.tiles)
+
+
+def test_the_photos_of_the_package_do_where_no_folder_is_named() -> None:
+    facts = draw(side=64, tiles=TILES).describe()
+    assert (facts.photos, facts.source) == (3, "the example photos of mimdit")
+
+
+def test_a_folder_without_photos_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PhotoError, match="expected a folder of clean photos"):
+        draw(tmp_path, side=64)
+
+
+def test_photos_are_held_out_where_there_are_enough(photo_folder: Path, tmp_path: Path) -> None:
+    for i in range(16):
+        (tmp_path / f"{i:02}.png").write_bytes((photo_folder / f"{i % 6}.png").read_bytes())
+    assert draw(tmp_path, side=64, tiles=1).photos == 8
+    assert draw(tmp_path, side=64, tiles=1, validation=True).photos == 8
+
+
+def test_two_calibrations_give_the_same_scales(graph: DeployableGraph, recipe: Recipe, tmp_path: Path) -> None:
+    converter = find(QUANTIZERS, "onnx", "w8a8")
+    model = plain(float_file(twin_of(converter), graph, recipe, tmp_path), graph)
+    first, again = (
+        quantized(model, ranges(model, draw(recipe.photos, side=FROZEN_TILE, tiles=TILES)), frozenset())
+        for _ in range(2)
+    )
+    assert first.SerializeToString() == again.SerializeToString()
+
+
+def test_the_bundle_says_what_it_was_calibrated_on(manifest: tuple[Manifest, Path], recipe: Recipe) -> None:
+    built, path = manifest
+    assert built.calibration == recipe.calibration(FROZEN_TILE).describe()
+    assert open_bundle(path).manifest == built
+    assert built.calibration is not None
+    assert built.calibration.sha256 in (path / "CALIBRATION.md").read_text()
+    assert (path / "calibration.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_other_photos_are_another_bundle(
+    manifest: tuple[Manifest, Path], graph: DeployableGraph, tmp_path: Path
+) -> None:
+    """Another set's scales can be told from the bundle: by its id, and by the hash of the set."""
+    onnx = find(QUANTIZERS, "onnx", "w8a8")
+    other = build(
+        [graph], onnx, "w8a8", tmp_path / "o.mimdit", recipe=Recipe(tiles=TILES), command="mimdit build …", threads=1
+    )
+    assert manifest[0].calibration is not None
+    assert other.calibration is not None
+    assert other.calibration.sha256 != manifest[0].calibration.sha256
+    assert other.id != manifest[0].id
+
+
+def test_layers_are_called_as_the_network_calls_them(graph: DeployableGraph, recipe: Recipe, tmp_path: Path) -> None:
+    found = layers(plain(float_file(twin_of(find(QUANTIZERS, "onnx", "w8")), graph, recipe, tmp_path), graph))
+    modules = dict(graph.model.named_modules())
+    assert set(ALWAYS_FLOAT) <= set(found) <= set(modules)
+    assert len(found) == len(set(found)) > 40
+
+
+def test_sensitivity_goes_on_where_it_stopped(
+    graph: DeployableGraph, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = ["codec.encoder.stem", "codec.decoder.residual", "branch.stem"]
+    monkeypatch.setattr("mimdit.quantize.sensitivity.onnx.layers", lambda model: few)
+    path = tmp_path / "s.json"
+
+    def stop(total: int):
+        def step() -> None:
+            raise KeyboardInterrupt
+
+        return step
+
+    with pytest.raises(KeyboardInterrupt):
+        rank(graph, recipe, path, threads=1, steps=stop)
+    kept = path.read_text()
+    assert "codec.encoder.stem" in kept
+    found = rank(graph, recipe, path, threads=1)
+    assert found.complete
+    assert set(found.ranking) == set(few)
+    assert few[0] in markdown(found)
+    assert chart(found).startswith(b"\x89PNG")
+    with pytest.raises(MimditError, match="of another variant or of other tiles"):
+        rank(graph, replace(recipe, seed=5), path, threads=1)
+
+
+def test_a_bound_is_kept_by_layers_in_float(graph: DeployableGraph, recipe: Recipe) -> None:
+    converter = find(QUANTIZERS, "onnx", "w8a8")
+    asked: list[int] = []
+
+    def ranking() -> list[str]:
+        asked.append(1)
+        return list(modules)
+
+    modules = layers(plain(float_file(twin_of(converter), graph, recipe, Path()), graph))
+    loose = bound(graph, converter, twin_of(converter), "w8a8", recipe, 99, ranking, threads=1)
+    assert not asked  # nothing had to go back
+    assert loose.chosen.floating == ()
+    tight = bound(graph, converter, twin_of(converter), "w8a8", recipe, loose.chosen.worst / 2, ranking, threads=1)
+    assert tight.chosen.worst <= loose.chosen.worst / 2
+    assert 0 < len(tight.chosen.floating) < len(modules)
+    assert tight.chosen.megabytes > loose.chosen.megabytes
+
+
+def test_slower_than_fp32_is_refused_where_it_must_be_faster(
+    graph: DeployableGraph, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mimdit.quantize.build.times", lambda *args, **kwargs: Times(10.6, 10.0))
+    onnx, said = find(QUANTIZERS, "onnx", "w8"), []
+    path = tmp_path / "slow.mimdit"
+    with pytest.raises(CheckFailedError, match="smaller but slower"):
+        build([graph], onnx, "w8", path, recipe=recipe, require_faster=True, command="c", threads=1)
+    assert not path.exists()
+    build([graph], onnx, "w8", path, recipe=recipe, command="c", threads=1, tell=said.append)
+    assert any("smaller but slower" in line for line in said)
+
+
+def test_small_figures() -> None:
+    assert Times(10.4, 10.0).is_slower is False
+    assert allowance(0.1, 35.9) == 0.1
+    assert allowance(0.1, 36.1) == 0.2
+    assert reduces_range(("avx2", "avx512"))
+    assert not reduces_range(("avx2", "avx512", "avx512-vnni"))
+    assert not reduces_range(("neon", "neon-dot"))
+
+
+def test_rounding_keeps_zero_and_the_largest() -> None:
+    values = np.array([[0, 0.5, -1], [0, 0, 0]], np.float32)
+    small, scale = rounded(values, 0)
+    assert small.dtype == np.int8
+    assert np.array_equal(small, [[0, 64, -127], [0, 0, 0]])
+    assert np.allclose(small * scale, values, atol=0.5 / 127)
