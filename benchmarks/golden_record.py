@@ -21,7 +21,7 @@ from mimdit.benchmarks.loading import peak_memory
 from mimdit.benchmarks.provenance import provenance
 from mimdit.benchmarks.run_file import Samples
 from mimdit.bundle_checks import hash_file
-from mimdit.config import preset
+from mimdit.config import TILE_OVERLAP, preset
 from mimdit.errors import MissingPackageError
 from mimdit.example_photos import EXAMPLES, Example, read_examples
 from mimdit.files import write_file, write_folder
@@ -33,7 +33,6 @@ __all__ = ["record_golden"]
 
 _SAMPLES = 20  # times of one tile
 _PACKAGES = ("torch", "diffusers", "numpy", "pillow")
-_OVERLAP = 32  # px, as in every bundle
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def _record(example: Example, runtime: Runtime, folder: Path) -> GoldenEntry:
     """Copies the input and the truth, restores the input, writes the output beside them."""
     from mimdit.benchmarks.torch_models import restore_photo
 
-    restored = restore_photo(load(EXAMPLES / example.degraded).pixels, runtime, _OVERLAP)
+    restored = restore_photo(load(EXAMPLES / example.degraded).pixels, runtime, TILE_OVERLAP)
     name = Path(example.degraded).stem
     _write_png(folder / f"{name}.golden.png", restored)
     for file in (example.degraded, example.truth):

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from mimdit.benchmarks.torch_models import TorchRuntime, restore_photo
+from mimdit.config import TILE_OVERLAP
 from mimdit.metrics import psnr
 from mimdit.model.checkpoint import load_model
 from mimdit.model.mimdit import MiMDiT
@@ -15,9 +16,7 @@ from mimdit.pixels import to_unit
 from mimdit.routing.plan import GROUPS, RoutingPlan
 from mimdit.targets import VARIANTS, Variant
 
-__all__ = ["OVERLAP", "Fit", "Regret", "load_variants", "photo_regret"]
-
-OVERLAP = 32  # px, as `mimdit build` makes bundles
+__all__ = ["Fit", "Regret", "load_variants", "photo_regret"]
 
 
 @dataclass(frozen=True)
@@ -73,12 +72,12 @@ def photo_regret(
 ) -> Regret:
     """Restore u8[H,W,3] by dynamic routing and by every variant; `truth` is of the same size."""
     watched = _Watched(student)
-    dynamic = restore_photo(photo, watched, OVERLAP)
+    dynamic = restore_photo(photo, watched, TILE_OVERLAP)
     fits = {}
     for name, model in variants.items():
         plan = model.shape.plan
         assert plan is not None
-        frozen = restore_photo(photo, TorchRuntime(model, steps=1), OVERLAP)
+        frozen = restore_photo(photo, TorchRuntime(model, steps=1), TILE_OVERLAP)
         change = float(np.abs(frozen.astype(np.float32) - dynamic).mean())
         fits[name] = Fit(_agreement(plan, watched.chosen), change, _decibels(frozen, truth))
     return Regret(_decibels(dynamic, truth), fits)

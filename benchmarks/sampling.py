@@ -13,14 +13,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from mimdit.benchmarks.datasets import Group
 from mimdit.benchmarks.quality import quality
 from mimdit.benchmarks.torch_models import TorchRuntime, restore_photo
-from mimdit.config import PHOTO_SIZE
+from mimdit.config import PHOTO_SIZE, TILE_OVERLAP
 from mimdit.model.checkpoint import load_model
 from mimdit.model.mimdit import MiMDiT
 from mimdit.pixels import to_unit
 
 __all__ = ["Sampled", "Sampler", "cost", "gradient_ratio", "sampled", "samplers"]
 
-_OVERLAP = 32  # px, as in every bundle
 _TILE = 256  # px
 
 
@@ -66,7 +65,7 @@ def sampled(
         pairs = [pair for case in group.cases if (pair := case.load()).truth is not None]
         for choice in choices if pairs else ():
             runtime = TorchRuntime(choice.model, choice.steps)
-            restored = [restore_photo(pair.input, runtime, _OVERLAP) for pair in pairs]
+            restored = [restore_photo(pair.input, runtime, TILE_OVERLAP) for pair in pairs]
             truths = [pair.truth for pair in pairs if pair.truth is not None]
             found = [quality(photo, truth) for photo, truth in zip(restored, truths, strict=True)]
             flips = [q.flip for q in found if q.flip is not None]

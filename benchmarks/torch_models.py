@@ -13,6 +13,7 @@ import numpy as np
 
 from mimdit.benchmarks.datasets import Group
 from mimdit.benchmarks.methods import Answer, Attempt, Method, check_choices, chosen
+from mimdit.config import TILE_OVERLAP
 from mimdit.errors import MissingPackageError
 from mimdit.pixels import from_unit
 from mimdit.runtimes.base import Runtime
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["TorchRuntime", "is_collection", "model_method", "restore_photo"]
 
 _TILE = 256  # px, as `mimdit build` makes them by default
-_OVERLAP = 32  # px, as in every bundle
 _CONFIG = "config.json"
 
 
@@ -82,7 +82,7 @@ def _restorer(model: "MiMDiT", steps: int) -> Callable[..., Answer]:
     runtime = TorchRuntime(model, steps)
 
     def restore(photo: np.ndarray, used: str) -> Answer:
-        return Answer(restore_photo(photo, runtime, _OVERLAP), used)
+        return Answer(restore_photo(photo, runtime, TILE_OVERLAP), used)
 
     return restore
 

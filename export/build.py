@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from mimdit.bundle import write_bundle
-from mimdit.config import PHOTO_SIZE
+from mimdit.config import PHOTO_SIZE, TILE_OVERLAP
 from mimdit.errors import CheckFailedError
 from mimdit.export.converter import Converter
 from mimdit.export.graph import DeployableGraph
@@ -19,8 +19,6 @@ from mimdit.model.checkpoint import checkpoint_hash
 from mimdit.routing.inside import plan_difference
 from mimdit.runtimes import find as find_runtime
 from mimdit.targets import Precision
-
-OVERLAP = 32  # px that neighbouring tiles share; multiples of 8 keep codec cells of neighbours aligned
 
 # Writes a dispatcher into a folder and says what it wrote.
 AddDispatcher = Callable[[Path], DispatcherEntry]
@@ -75,7 +73,7 @@ def build(
             target=converter.target,
             precision=precision,
             platform=converter.platform,
-            tile_overlap=OVERLAP,
+            tile_overlap=min(TILE_OVERLAP, *(graph.tile // 4 for graph in graphs)),
             photo_size=PHOTO_SIZE,
             models=models,
             dispatcher=dispatcher,

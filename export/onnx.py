@@ -50,8 +50,12 @@ def _convert(graphs: Sequence["DeployableGraph"], precision: Precision, folder: 
 
 
 def without_notes(model: "ModelProto") -> "ModelProto":
-    """The model without the exporter's notes, which name paths of the machine that it ran on; changed in place."""
+    """The model without the exporter's notes, which name paths of the machine that it ran on; changed in place.
+
+    Nor with the shapes in between, a third of the file: every runtime infers them.
+    """
     del model.metadata_props[:]
+    del model.graph.value_info[:]
     for node in model.graph.node:
         del node.metadata_props[:]
         node.doc_string = ""

@@ -14,6 +14,7 @@ from mimdit.errors import CheckpointError
 from mimdit.routing.plan import RoutingPlan
 
 PHOTO_SIZE = 64  # px: side of the whole-photo reduction that every tile is accompanied by
+TILE_OVERLAP = 64  # px that neighbouring tiles share; docs/restoring.md has the trade
 PHOTO_PATCH = 8  # px: side of one token of that reduction
 
 Preset = Literal["nano", "small", "sd35-medium"]

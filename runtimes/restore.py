@@ -48,7 +48,7 @@ class Restored:
 class Restorer:
     """Restores photo after photo, from several threads if need be; every model is loaded once, when first needed.
 
-    tile: which of the bundle's tile sizes; None takes the one that computes least for a photo, see `best_tile`.
+    tile: which of the bundle's tile sizes; None takes what suits a photo's size, see `best_tile`.
     provider: which of the runtime's backends, see `open_runtime`.
     """
 
@@ -154,10 +154,14 @@ class Restorer:
 
 
 def best_tile(bundle: "Bundle", variant: Variant, height: int, width: int) -> int:
-    """The tile size, of those that the variant has, with the fewest pixels to compute; of equals the larger."""
-    sizes = [model.tile for model in bundle.manifest.models if model.variant == variant]
+    """The largest tile size that the variant has which computes less than twice as many pixels as need be.
+
+    Larger ones see more of the photo, so they restore it more evenly: docs/restoring.md has figures.
+    """
     overlap = bundle.manifest.tile_overlap
-    return min(sizes, key=lambda tile: (tile_count(height, width, tile, overlap) * tile**2, -tile))
+    sizes = [model.tile for model in bundle.manifest.models if model.variant == variant]
+    pixels = {tile: tile_count(height, width, tile, overlap) * tile**2 for tile in sizes}
+    return max(tile for tile in sizes if pixels[tile] < 2 * min(pixels.values()))
 
 
 def _check_window(window: Window, whole: Window) -> None:

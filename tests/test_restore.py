@@ -111,9 +111,10 @@ def test_a_window_outside_the_photo_is_one_line(halving: Restorer) -> None:
             halving.restore(_photo(np.uint8), "deblur", window=window)
 
 
-def test_the_tile_that_computes_least_is_taken(halving: Restorer) -> None:
+def test_the_largest_tile_at_less_than_twice_the_cost_is_taken(halving: Restorer) -> None:
     assert halving.restore(_photo(np.uint8, 50, 60), "denoise").tile == 64
     assert halving.restore(_photo(np.uint8, 100, 120), "denoise").tile == 128
+    assert halving.restore(_photo(np.uint8, 60, 230), "denoise").tile == 64  # 128 would compute 2.4 times as much
 
 
 def test_a_bundle_of_one_variant_needs_no_dispatcher(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def restore(
     jobs: Annotated[
         int, typer.Option(min=1, help="Photos in work at once: one is read while another is restored.")
     ] = 2,
-    tile: Annotated[str, typer.Option(metavar="auto|N", help="Tile size; auto computes least.")] = "auto",
+    tile: Annotated[str, typer.Option(metavar="auto|N", help="Tile size; auto suits it to the photo's.")] = "auto",
     max_megapixels: Annotated[float, typer.Option(min=0, help="Refuse larger photos before they are decoded.")] = 200,
     max_memory: Annotated[
         str | None,
