@@ -4,11 +4,10 @@ import os
 import platform
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from mimdit.cpu import instruction_set
+from mimdit.cpu import instruction_set, processor
 
 __all__ = ["Device", "this_device", "versions"]
 
@@ -30,7 +29,7 @@ def this_device() -> Device:
     return Device(
         system=f"{platform.system()} {platform.release()}",
         architecture=platform.machine(),
-        processor=_processor(),
+        processor=processor(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         instruction_set=instruction_set(),
     )
@@ -45,11 +44,3 @@ def versions(packages: Iterable[str]) -> dict[str, str | None]:
         except PackageNotFoundError:
             found[package] = None
     return found
-
-
-def _processor() -> str | None:
-    try:  # Linux says it nowhere else
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or None
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), None)

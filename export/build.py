@@ -10,11 +10,22 @@ from types import MappingProxyType
 
 from mimdit.bundle import write_bundle
 from mimdit.config import PHOTO_SIZE, TILE_OVERLAP
-from mimdit.errors import CheckFailedError
+from mimdit.errors import CheckFailedError, MimditError
 from mimdit.export.converter import Converter
+from mimdit.export.golden_tile import write_expected, write_picture
 from mimdit.export.graph import DeployableGraph
 from mimdit.export.parity import LOWEST_PSNR, check_parity
-from mimdit.manifest import Calibration, DispatcherEntry, Manifest, ModelEntry, Parity, bundle_id
+from mimdit.manifest import (
+    Calibration,
+    DispatcherEntry,
+    GoldenTile,
+    KeptOperation,
+    Manifest,
+    ModelEntry,
+    Parity,
+    PassedUnit,
+    bundle_id,
+)
 from mimdit.model.checkpoint import checkpoint_hash
 from mimdit.routing.inside import plan_difference
 from mimdit.runtimes import find as find_runtime
@@ -66,6 +77,7 @@ def build(
             for graph in graphs
         )
         dispatcher = add_dispatcher(folder) if add_dispatcher else None
+        golden = GoldenTile(file=write_picture(folder), tolerance=_unit_tolerance(converter.tolerance[precision]))
         manifest = Manifest(
             id=identity,
             name=out.stem,
@@ -77,6 +89,7 @@ def build(
             photo_size=PHOTO_SIZE,
             models=models,
             dispatcher=dispatcher,
+            golden=golden,
             calibration=calibration,
             built_with=built_with,
             command=command,
@@ -103,7 +116,8 @@ def _checked(
         raise CheckFailedError(f"{file} does not follow its routing plan: {fault}")
     if converter.remark is not None:
         tell(f"{file}: {converter.remark(folder / file)}")
-    parity = _parity(graph, converter, precision, folder / file)
+    kept = _kept_in_fp32(graph, converter, precision, tell)
+    parity, units = _parity(graph, converter, precision, folder / file, tell)
     seen = parity.reason if parity.max_error is None else f"max error {parity.max_error:.1e}"
     tell(f"{file}: {graph.plan.experts} sub-experts as planned, parity {parity.status}: {seen}")
     parameters, gmac = graph.cost()
@@ -116,13 +130,63 @@ def _checked(
         parity=parity,
         parameters=parameters,
         gmac=gmac,
+        experts={} if converter.expert_weights is None else dict(converter.expert_weights(folder / file)),
+        kept_fp32=kept,
+        units=units,
+        golden=write_expected(graph, folder),
     )
 
 
-def _parity(graph: DeployableGraph, converter: Converter, precision: Precision, path: Path) -> Parity:
-    """Of one file against its graph; "not measured" where this machine cannot run it."""
+def _kept_in_fp32(
+    graph: DeployableGraph, converter: Converter, precision: Precision, tell: Callable[[str], object]
+) -> tuple[KeptOperation, ...]:
+    """What the converter left in fp32; told by module and operation."""
+    if precision != "fp16":
+        return ()
+    if not converter.half_arithmetic:
+        tell(f"{graph.name}: fp16 is how {converter.target} stores weights, all arithmetic is fp32")
+        return ()
+    kept = tuple(
+        KeptOperation(module=fragile.module, operation=fragile.operation, reason=fragile.reason)
+        for fragile in graph.fragile
+    )
+    for operation in kept:
+        place = operation.module or "the graph"
+        tell(f"{graph.name}: in fp32 stays {operation.operation} of {place}: {operation.reason}")
+    return kept
+
+
+def _parity(
+    graph: DeployableGraph, converter: Converter, precision: Precision, path: Path, tell: Callable[[str], object]
+) -> tuple[Parity, tuple[PassedUnit, ...]]:
+    """Of one file against its graph, and the units that it passed on; "not measured" where it cannot run here.
+
+    The runtime's usual unit must pass; what else this machine has is listed if it does.
+    """
     spec = find_runtime(converter.target)
-    if reason := spec.hindrance(precision):
-        return Parity(status="not measured", reason=reason)
+    platform = converter.platform
+    if reason := spec.hindrance(precision) or (platform and spec.platform_hindrance(platform)):
+        return Parity(status="not measured", reason=reason), ()
+    tolerance, lowest = converter.tolerance[precision], LOWEST_PSNR.get(precision)
     runtime = spec.open(path, graph.tile, None)
-    return check_parity(graph, runtime, converter.tolerance[precision], lowest_psnr=LOWEST_PSNR.get(precision))
+    parity = check_parity(graph, runtime, tolerance, lowest_psnr=lowest)
+    found = [(runtime, parity)]
+    for name in spec.providers:
+        if name != spec.default and spec.open_on is not None:
+            try:
+                other = spec.open_on(path, graph.tile, None, name)
+                found.append((other, check_parity(graph, other, tolerance, lowest_psnr=lowest)))
+            except CheckFailedError as error:
+                tell(f"{path.name} is not for {name}: {error}")
+            except MimditError:  # not on this machine
+                continue
+    units = tuple(
+        PassedUnit(runtime=runtime.name, unit=runtime.unit, version=spec.version(), max_error=passed.max_error or 0.0)
+        for runtime, passed in found
+    )
+    return parity, units
+
+
+def _unit_tolerance(tolerance: float) -> float:
+    """What a unit may be off by: what parity allows, at least 3 levels of 255, and half of one for 8-bit rounding."""
+    return max(tolerance, 3 / 255) + 0.5 / 255

@@ -37,8 +37,13 @@ class Converter:
     tolerance: Mapping[Precision, float]  # largest absolute error, on 0..1, that parity allows
     convert: Convert
     tensor_names: Callable[[Path], Iterable[str]]  # of the tensors in a written file, to count experts by
+    # Of a written file: sub-experts by their weights, see `expert_digests`; None where a file cannot tell them.
+    expert_weights: Callable[[Path], Mapping[str, str]] | None = None
     known_failures: tuple[KnownFailure, ...] = ()
     beta: bool = False  # the target's own packages are pre-releases: files may have to be built again
+    # Whether fp16 files compute in fp16, so that the operations of `graph.fragile` are kept in fp32. Elsewhere fp16 is
+    # how weights are stored.
+    half_arithmetic: bool = False
     remark: Callable[[Path], str] | None = None  # what else a written file has to say while building
     # Where a file is made for one kind of system or chip: what each is called here and how it is converted for, and
     # which of them `convert` is for. Empty and None where one file serves all.

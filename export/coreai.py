@@ -37,24 +37,28 @@ def _convert(graphs: Sequence["DeployableGraph"], precision: Precision, folder: 
         import coreai_torch
         from coreai.runtime import AIModelAssetMetadata
 
+        from mimdit.export.half import half_program
+
         for graph in graphs:
-            program = torch.export.export(graph, graph.example_inputs())
-            program = program.run_decompositions(coreai_torch.get_decomp_table())
+            exported = (
+                torch.export.export(graph, graph.example_inputs()) if precision == "fp32" else half_program(graph)
+            )
+            program = exported.run_decompositions(coreai_torch.get_decomp_table())
             # The other mode writes stack traces into the file, and with them paths of this machine.
             converter = coreai_torch.TorchConverter(mode=coreai_torch.TorchConverter.Mode.RELEASE)
             converter.add_exported_program(program, input_names=["image", "photo"], output_names=["restored"])
             metadata = AIModelAssetMetadata()
             metadata.set_custom(ID_KEY, bundle_id)
             asset = converter.to_coreai().save_asset(folder / f"{graph.name}.aimodel", metadata)
-            places = _places(graph, (folder / f"{graph.name}.aimodel" / _PROGRAM).read_bytes())
+            places = _places(graph, precision, (folder / f"{graph.name}.aimodel" / _PROGRAM).read_bytes())
             asset.update_metadata(lambda metadata, places=places: metadata.set_custom(WEIGHTS_KEY, places))
 
 
-def _places(graph: "DeployableGraph", program: bytes) -> dict[str, Any]:
+def _places(graph: "DeployableGraph", precision: Precision, program: bytes) -> dict[str, Any]:
     """Where in the program each weight lies: it has no names itself. Constants are left out, they prove nothing."""
     found: dict[str, Any] = {}
     for name, tensor in graph.model.state_dict().items():
-        values = tensor.detach().numpy().squeeze()
+        values = tensor.detach().numpy().astype(np.float16 if precision == "fp16" else np.float32).squeeze()
         if values.size < 8 or values.min() == values.max():
             continue
         offsets = ((program.find(data), data) for data in _layouts(values))
@@ -82,11 +86,12 @@ def _tensor_names(path: Path) -> Iterable[str]:
 
 CONVERTER = Converter(
     target="coreai",
-    precisions=("fp32",),
+    precisions=("fp32", "fp16"),
     requires=("torch", "coreai_torch"),
     suffix=".aimodel",
-    tolerance={"fp32": 1e-4},
+    tolerance={"fp32": 1e-4, "fp16": 3 / 255},
     convert=_convert,
     tensor_names=_tensor_names,
+    half_arithmetic=True,
     beta=True,
 )

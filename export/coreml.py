@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 # What coremltools leaves in a package beside the model: for a debugger, 0.25 of a nano package's 2 MB.
 _DEBUG_FILE = "executorch_debug_handle_mapping.json"
 # coremltools turns a weight's name a.b.0.c into p_a_b_0_c: what stands for the sub-experts is turned back.
+_NUMBERED = re.compile(r"_\d+$")
 _EXPERT = re.compile(r"branch_blocks_(\d+)_experts_([a-z]+_\d+)_")
+_IN_BYTES = re.compile(_EXPERT.pattern.encode())
 
 
 def _convert(
@@ -41,10 +43,7 @@ def _convert(
                 program,
                 convert_to="mlprogram",
                 minimum_deployment_target=getattr(coremltools.target, release),
-                compute_precision={
-                    "fp32": coremltools.precision.FLOAT32,
-                    "fp16": coremltools.precision.FLOAT16,
-                }[precision],
+                compute_precision=_in_half(graph) if precision == "fp16" else coremltools.precision.FLOAT32,
                 # Photos go in and out as float32 at every precision: the contract of all targets.
                 inputs=[
                     coremltools.TensorType(name, tuple(example.shape), dtype=np.float32)
@@ -58,6 +57,24 @@ def _convert(
             package = folder / f"{graph.name}.mlpackage"
             model.save(str(package))
             (package / _DEBUG_FILE).unlink(missing_ok=True)
+
+
+def _in_half(graph: "DeployableGraph") -> Any:
+    """All operations in fp16 but the fragile ones. coremltools calls an operation after the node it was made from, with
+    a number where one node became several."""
+    import coremltools
+
+    kept = {operation.node for operation in graph.fragile}
+
+    def chosen(operation: Any) -> bool:
+        return operation.name not in kept and _NUMBERED.sub("", operation.name) not in kept
+
+    return coremltools.transform.FP16ComputePrecision(op_selector=chosen)
+
+
+def experts_named_in(content: bytes) -> set[str]:
+    """Where sub-experts are named in the bytes of a file that holds a Core ML model."""
+    return {_EXPERT.sub(r".branch.blocks.\1.experts.\2.", found[0].decode()) for found in _IN_BYTES.finditer(content)}
 
 
 def _tensor_names(path: Path) -> Iterable[str]:
@@ -74,6 +91,7 @@ CONVERTER = Converter(
     tolerance={"fp32": 1e-4, "fp16": 3 / 255},
     convert=_PLATFORMS["ios16"],
     tensor_names=_tensor_names,
+    half_arithmetic=True,
     platform="ios16",
     platforms=_PLATFORMS,
 )

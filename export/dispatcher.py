@@ -7,7 +7,7 @@ import torch
 
 from mimdit.errors import CheckFailedError
 from mimdit.export.onnx import OPSET, without_notes
-from mimdit.export.parity import parity_inputs
+from mimdit.export.tiles import parity_inputs
 from mimdit.files import write_file
 from mimdit.manifest import DispatcherEntry
 from mimdit.model.dispatcher import Dispatcher, example_inputs, load_dispatcher

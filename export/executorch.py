@@ -1,7 +1,6 @@
-"""ExecuTorch: a .pte file that XNNPACK computes.
+"""ExecuTorch: a .pte file that a delegate computes, XNNPACK unless another is named (`executorch_delegates.py`).
 
-The graph is rewritten in XNNPACK's own operations first (`xnnpack_ops.py`). A file is refused where less than 95 % of
-the multiply-accumulates are delegated.
+A file is refused where less than 95 % of the multiply-accumulates are delegated.
 """
 
 import contextlib
@@ -9,13 +8,16 @@ import io
 import logging
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mimdit.errors import CheckFailedError
+from mimdit.export import coreml
 from mimdit.export.converter import Converter
+from mimdit.export.executorch_delegates import DELEGATES
 from mimdit.files import write_file
 from mimdit.manifest import ID_KEY
 from mimdit.targets import Precision
@@ -28,22 +30,17 @@ LEAST_DELEGATED = 0.95  # of the multiply-accumulates
 DELEGATED_KEY = "mimdit.delegated"  # named data that says how much it is
 
 
-def _convert(graphs: Sequence["DeployableGraph"], precision: Precision, folder: Path, bundle_id: str) -> None:
-    import torch
-
-    with _quiet():
-        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
-        from executorch.exir import to_edge_transform_and_lower
-
+def _convert(
+    delegate: str, graphs: Sequence["DeployableGraph"], precision: Precision, folder: Path, bundle_id: str
+) -> None:
+    with quiet():
         from mimdit.export.delegation import delegation
-        from mimdit.export.xnnpack_ops import rewrite
 
         for graph in graphs:
-            program = rewrite(torch.export.export(graph, graph.example_inputs()))
-            edge = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
+            edge = DELEGATES[delegate](graph, precision)
             seen = delegation(edge.exported_program(), 1e9 * graph.cost()[1])
             _refuse_below(LEAST_DELEGATED, seen, graph.name)
-            for key, data in _notes(graph, edge._named_data_store.buffers, bundle_id, str(seen)):
+            for key, data in _notes(graph, edge._named_data_store.buffers, precision, bundle_id, str(seen)):
                 edge._named_data_store.add_named_data(key, data)
             write_file(folder / f"{graph.name}.pte", edge.to_executorch().buffer)
 
@@ -54,7 +51,7 @@ def _refuse_below(least: float, seen: "Delegation", name: str) -> None:
 
 
 def _notes(
-    graph: "DeployableGraph", weights: Sequence[bytes], bundle_id: str, delegated: str
+    graph: "DeployableGraph", weights: Sequence[bytes], precision: Precision, bundle_id: str, delegated: str
 ) -> Iterator[tuple[str, bytes]]:
     """What the file says of itself, as named data. A delegate calls weights by their hash: theirs are added.
 
@@ -65,13 +62,14 @@ def _notes(
     yield ID_KEY, bundle_id.encode()
     yield DELEGATED_KEY, delegated.encode()
     names = WeightNames(graph)
+    number = np.dtype(np.float16 if precision == "fp16" else np.float32)
     for data in list(weights):
-        if len(data) % 4 == 0 and (name := names.name(np.frombuffer(data, np.float32))):
+        if len(data) % number.itemsize == 0 and (name := names.name(np.frombuffer(data, number))):
             yield name, data
 
 
 def _named_data(path: Path) -> dict[str, bytes]:
-    with _quiet():
+    with quiet():
         from executorch.exir._serialize._program import deserialize_pte_binary
 
         named = deserialize_pte_binary(path.read_bytes()).named_data
@@ -79,7 +77,8 @@ def _named_data(path: Path) -> dict[str, bytes]:
 
 
 def _tensor_names(path: Path) -> Iterable[str]:
-    return _named_data(path).keys()
+    """Of weights by their named data; a Core ML model inside has names of its own."""
+    return [*_named_data(path).keys(), *coreml.experts_named_in(path.read_bytes())]
 
 
 def _remark(path: Path) -> str:
@@ -87,7 +86,7 @@ def _remark(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """ExecuTorch and torchao warn of what they could not load, and of every API that may change."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
@@ -99,13 +98,18 @@ def _quiet() -> Iterator[None]:
         logging.disable(disabled)
 
 
+_PLATFORMS = {name: partial(_convert, name) for name in DELEGATES}
+
 CONVERTER = Converter(
     target="executorch",
-    precisions=("fp32",),
+    precisions=("fp32", "fp16"),
     requires=("torch", "executorch"),
     suffix=".pte",
-    tolerance={"fp32": 1e-4},
-    convert=_convert,
+    tolerance={"fp32": 1e-4, "fp16": 3 / 255},
+    convert=_PLATFORMS["xnnpack"],
     tensor_names=_tensor_names,
+    half_arithmetic=True,
+    platform="xnnpack",
+    platforms=_PLATFORMS,
     remark=_remark,
 )

@@ -8,6 +8,8 @@ alone (the time embedding and every modulation made from it) is computed once an
 
 import copy
 import itertools
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +22,9 @@ from mimdit.model.mimdit import MiMDiT
 from mimdit.model.sampler import TRAIN_TIMESTEPS, seed_noise, sigma_schedule
 from mimdit.routing.plan import RoutingPlan
 from mimdit.targets import Variant
+
+if TYPE_CHECKING:
+    from mimdit.export.fp16_lint import Fragile
 
 TILE_MULTIPLE = 64  # codec 1/8, Swin windows of up to 8
 
@@ -67,6 +72,13 @@ class DeployableGraph(nn.Module):
         generator = torch.Generator().manual_seed(0)
         image = torch.rand(1, 3, self.tile, self.tile, generator=generator)
         return image, torch.rand(1, 3, PHOTO_SIZE, PHOTO_SIZE, generator=generator)
+
+    @cached_property
+    def fragile(self) -> "tuple[Fragile, ...]":
+        """The operations that an fp16 file has to compute in fp32."""
+        from mimdit.export.fp16_lint import lint
+
+        return lint(self)
 
     def cost(self) -> tuple[int, float]:
         """Parameters (constants folded from the time left out) and 10⁹ multiply-accumulates for one tile."""

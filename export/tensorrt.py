@@ -29,7 +29,7 @@ def _convert(
     for graph in graphs:
         path = folder / f"{graph.name}.onnx"
         _name_nodes_by_weights(path)
-        write_file(path.with_suffix(".engine"), library.build(path, gpus))
+        write_file(path.with_suffix(".engine"), library.build(path, gpus, bundle_id))
 
 
 def _name_nodes_by_weights(path: Path) -> None:
@@ -57,6 +57,7 @@ CONVERTER = Converter(
     tolerance={"fp32": 1e-4, "fp16": 3 / 255},
     convert=_PLATFORMS["rtx"],
     tensor_names=_tensor_names,
+    half_arithmetic=True,
     platform="rtx",
     platforms=_PLATFORMS,
 )

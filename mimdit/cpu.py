@@ -4,7 +4,7 @@ import platform
 from functools import cache
 from pathlib import Path
 
-__all__ = ["instruction_set"]
+__all__ = ["instruction_set", "processor"]
 
 # Ours → what Linux calls it in /proc/cpuinfo (flags on x86-64, Features on Arm).
 _LINUX = {
@@ -35,3 +35,13 @@ def instruction_set(cpuinfo: Path = Path("/proc/cpuinfo")) -> tuple[str, ...]:
         return ("neon", "neon-fp16", "neon-dot") if apple else ()
     words = next((line.partition(":")[2].split() for line in lines if line.lower().startswith(("flags", "feat"))), [])
     return tuple(name for name, word in _LINUX.items() if word in words)
+
+
+@cache
+def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str | None:
+    """What the processor calls itself; None is unknown."""
+    try:  # Linux says it nowhere else; the first of many cores is enough
+        with cpuinfo.open(errors="replace") as file:
+            return next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), None)
+    except OSError:
+        return platform.processor() or None

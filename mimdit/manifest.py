@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from mimdit.errors import BundleError
 from mimdit.routing.plan import RoutingPlan
-from mimdit.targets import Precision, Target, Variant
+from mimdit.targets import Precision, Target, Unit, Variant
 
 __all__ = [
     "ID_KEY",
@@ -21,9 +21,12 @@ __all__ = [
     "Calibration",
     "DispatcherEntry",
     "FileEntry",
+    "GoldenTile",
+    "KeptOperation",
     "Manifest",
     "ModelEntry",
     "Parity",
+    "PassedUnit",
     "Spread",
     "bundle_id",
     "describe",
@@ -74,6 +77,8 @@ class Parity(_Frozen):
     psnr: float | None = None
     tolerance: float | None = Field(default=None, ge=0, description="the largest max_error that passes")
     reason: Text | None = Field(default=None, description="why nothing was measured")
+    where: Text | None = Field(default=None, description="the tile and place of max_error")
+    histogram: dict[Text, float] = Field(default_factory=dict, description="share of all values by size of error")
 
     @model_validator(mode="after")
     def _says_what_was_seen(self) -> "Parity":
@@ -87,6 +92,30 @@ class Parity(_Frozen):
         return self
 
 
+class KeptOperation(_Frozen):
+    """An operation that an fp16 file computes in fp32, and why (`mimdit.export.fp16_lint`)."""
+
+    module: Text
+    operation: Text
+    reason: Text
+
+
+class PassedUnit(_Frozen):
+    """A runtime and unit that the file was held to parity on, by whoever built it."""
+
+    runtime: Text
+    unit: Unit
+    version: Text = Field(description="of the runtime")
+    max_error: float = Field(ge=0)
+
+
+class GoldenTile(_Frozen):
+    """A picture that a unit has to restore as the network does before it is used (`mimdit.runtimes.units`)."""
+
+    file: RelativePath
+    tolerance: float = Field(gt=0, description="the largest error on 0..1 that a unit may show")
+
+
 class ModelEntry(_Frozen):
     """One variant at one tile size: image f32[1,3,T,T], photo f32[1,3,P,P] → restored f32[1,3,T,T], all in 0..1."""
 
@@ -98,6 +127,10 @@ class ModelEntry(_Frozen):
     parity: Parity
     parameters: int = Field(ge=0)
     gmac: float = Field(ge=0, description="10⁹ multiply-accumulates a tile")
+    units: tuple[PassedUnit, ...] = Field(default=(), description="where it passed parity")
+    golden: RelativePath | None = Field(default=None, description="every 4th pixel of the golden tile, restored")
+    experts: dict[Text, Text] = Field(default_factory=dict, description="block.sub-expert → hash of its weights")
+    kept_fp32: tuple[KeptOperation, ...] = ()
     floating: tuple[Text, ...] = Field(default=(), description="layers of a quantized file that stayed in float")
 
     @model_validator(mode="after")
@@ -164,6 +197,7 @@ class Manifest(_Frozen):
     dispatcher: DispatcherEntry | None = None
     files: tuple[FileEntry, ...] = ()
     accuracy: tuple[AccuracyRow, ...] = ()
+    golden: GoldenTile | None = Field(default=None, description="null in bundles built before there was one")
     calibration: Calibration | None = Field(default=None, description="where activations were quantized")
     built_with: dict[Text, Text] = Field(description="package → version; part of the id")
     command: Text = Field(description="the command that made it")
@@ -200,6 +234,7 @@ class Manifest(_Frozen):
             raise ValueError("a file is listed twice, differs only in case, or is the manifest itself")
         openable = set(paths) | {str(parent) for path in paths for parent in PurePosixPath(path).parents}
         named = [model.file for model in self.models] + ([self.dispatcher.file] if self.dispatcher else [])
+        named += [model.golden for model in self.models if model.golden] + ([self.golden.file] if self.golden else [])
         for file in named:
             if file not in openable:
                 raise ValueError(f"{file} is used but not listed in files")

@@ -56,7 +56,8 @@ def open_runtime(
     """
     target, precision = bundle.manifest.target, bundle.manifest.precision
     entry, spec = bundle.entry(variant, tile), find(target)
-    if reason := spec.hindrance(precision):
+    platform = bundle.manifest.platform
+    if reason := spec.hindrance(precision) or (platform and spec.platform_hindrance(platform)):
         raise BundleError(f"{bundle.path.name} ({target}, {precision}) cannot run here: {reason}")
     if provider is None:
         return spec.open(bundle.file(entry.file), entry.tile, threads)

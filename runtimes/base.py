@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import final
 
@@ -61,6 +62,14 @@ def _nothing_hinders(precision: Precision) -> str | None:
     return None
 
 
+def _any_platform(platform: str) -> str | None:
+    return None
+
+
+def _own_version() -> str:
+    return version("mimdit")
+
+
 @dataclass(frozen=True)
 class RuntimeSpec:
     """One line of the registry. Listing it imports nothing: `requires` is looked for, never imported, to list."""
@@ -71,7 +80,13 @@ class RuntimeSpec:
     # With the packages there: why files of a precision cannot run on this machine all the same (no such device, no such
     # instructions), or None. What cannot run here can still be built; its manifest says that parity was not measured.
     hindrance: Callable[[Precision], str | None] = _nothing_hinders
+    # The same for files that were made for one platform, as the manifest names it.
+    platform_hindrance: Callable[[str], str | None] = _any_platform
     # What pip installs to run files and no more, where the target's extra brings all that building them takes.
     alone: str | None = None
     # The same as `open` on a named provider of the runtime; None where there is nothing to choose.
     open_on: Callable[[Path, int, int | None, str], Runtime] | None = None
+    # Its providers, the next one first to try where one is barred, and which of them `open` takes.
+    providers: tuple[str, ...] = ()
+    default: str | None = None
+    version: Callable[[], str] = _own_version  # of what computes; verdicts on units hold for one

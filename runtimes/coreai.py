@@ -7,6 +7,8 @@ import asyncio
 import hashlib
 import weakref
 from contextlib import AsyncExitStack
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -64,4 +66,10 @@ def _close(loop: asyncio.AbstractEventLoop, context: AsyncExitStack) -> None:
     loop.close()
 
 
-RUNTIME = RuntimeSpec(target="coreai", requires=("coreai",), open=CoreaiRuntime, alone="coreai-core")
+RUNTIME = RuntimeSpec(
+    target="coreai",
+    requires=("coreai",),
+    open=CoreaiRuntime,
+    alone="coreai-core",
+    version=partial(version, "coreai-core"),
+)

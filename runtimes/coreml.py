@@ -1,6 +1,8 @@
 """Core ML: through coremltools on macOS, per compute unit; elsewhere the program is evaluated in numpy (`mil.py`)."""
 
+import platform
 import sys
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -59,4 +61,12 @@ def _can_predict() -> bool:
 
 
 # The evaluator needs numpy alone, so that nothing is required to open a bundle.
-RUNTIME = RuntimeSpec(target="coreml", requires=(), open=_open, open_on=_open_on)
+RUNTIME = RuntimeSpec(
+    target="coreml",
+    requires=(),
+    open=_open,
+    open_on=_open_on,
+    providers=("ane", "gpu", "cpu"),
+    default="ane",
+    version=lambda: platform.mac_ver()[0] or version("mimdit"),  # Core ML is part of the system
+)

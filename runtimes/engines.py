@@ -36,8 +36,8 @@ class Library:
         self.version: str = self._trt.__version__
         self._log = _log(self._trt)
 
-    def build(self, onnx: Path, gpus: Sequence[str] = ()) -> bytes:
-        """An engine for the GPUs named (`tensorrt_rtx` only), or for the one that is here. Raises MimditError."""
+    def build(self, onnx: Path, gpus: Sequence[str] = (), name: str = "") -> bytes:
+        """An engine called `name`, for the GPUs named (`tensorrt_rtx` only) or the one here. Raises MimditError."""
         trt = self._trt
         self._log.errors.clear()
         builder = trt.Builder(self._log)
@@ -45,6 +45,7 @@ class Library:
         parser = trt.OnnxParser(network, self._log)
         config = builder.create_builder_config()
         config.clear_flag(trt.BuilderFlag.TF32)  # set by default: fp32 would be computed with 10 bits of mantissa
+        network.name = name or onnx.stem  # what an engine keeps of where it comes from
         if gpus:
             config.num_compute_capabilities = len(gpus)
             for i, gpu in enumerate(gpus):

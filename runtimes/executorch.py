@@ -7,6 +7,8 @@ import contextlib
 import logging
 import warnings
 from collections.abc import Iterator
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
 
@@ -74,4 +76,19 @@ def _without_warnings() -> Iterator[None]:
         logging.disable(disabled)
 
 
-RUNTIME = RuntimeSpec(target="executorch", requires=("executorch",), open=ExecutorchRuntime)
+def _platform_hindrance(platform: str) -> str | None:
+    """Python's ExecuTorch has the delegates that its wheel was built with."""
+    wanted = {"coreml": "CoreMLBackend", "qnn": "QnnBackend"}.get(platform)
+    if wanted is None:
+        return None
+    with _without_warnings():
+        from executorch.runtime import Runtime as Loader
+
+    if wanted in Loader.get().backend_registry.registered_backend_names:
+        return None
+    return f"this ExecuTorch has no {wanted}: the file runs on the device that it was made for"
+
+
+RUNTIME = RuntimeSpec(
+    target="executorch", requires=("executorch",), open=ExecutorchRuntime, version=partial(version, "executorch")
+)

@@ -1,5 +1,7 @@
 """LiteRT on the CPU, through XNNPACK."""
 
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
 
@@ -41,4 +43,10 @@ class LiteRtRuntime(Runtime):
             return self._runner(image=image, photo=photo)[self._output]
 
 
-RUNTIME = RuntimeSpec(target="litert", requires=("ai_edge_litert",), open=LiteRtRuntime, alone="ai-edge-litert")
+RUNTIME = RuntimeSpec(
+    target="litert",
+    requires=("ai_edge_litert",),
+    open=LiteRtRuntime,
+    alone="ai-edge-litert",
+    version=partial(version, "ai-edge-litert"),
+)

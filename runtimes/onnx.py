@@ -112,4 +112,19 @@ class OnnxModel:
         return np.asarray(self._session.run([self._output], inputs)[0])
 
 
-RUNTIME = RuntimeSpec(target="onnx", requires=("onnxruntime",), open=OnnxRuntime, open_on=OnnxRuntime)
+def _version() -> str:
+    """Of the package that is imported: it is installed under several names (onnxruntime-gpu, onnxruntime-qnn …)."""
+    import onnxruntime
+
+    return onnxruntime.__version__
+
+
+RUNTIME = RuntimeSpec(
+    target="onnx",
+    requires=("onnxruntime",),
+    open=OnnxRuntime,
+    open_on=OnnxRuntime,
+    providers=("cuda", "coreml", "qnn", "directml", "cpu"),
+    default="cpu",
+    version=_version,
+)

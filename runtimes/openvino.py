@@ -1,5 +1,7 @@
 """OpenVINO on the CPU."""
 
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -71,5 +73,10 @@ def _hindrance(precision: Precision) -> str | None:
 
 
 RUNTIME = RuntimeSpec(
-    target="openvino", requires=("openvino",), open=OpenVinoRuntime, hindrance=_hindrance, alone="openvino"
+    target="openvino",
+    requires=("openvino",),
+    open=OpenVinoRuntime,
+    hindrance=_hindrance,
+    alone="openvino",
+    version=partial(version, "openvino"),
 )

@@ -1,6 +1,7 @@
 """Bundle + photo → restored photo: the app developer's one call, and the object behind it for many photos."""
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Literal
@@ -9,10 +10,10 @@ import numpy as np
 
 from mimdit.errors import BundleError, PhotoError
 from mimdit.pixels import check_photo, from_unit, to_unit
-from mimdit.runtimes import open_runtime
 from mimdit.runtimes.base import Runtime
 from mimdit.runtimes.dispatch import Dispatcher
 from mimdit.runtimes.tiler import Progress, Window, restore_strips, tile_count
+from mimdit.runtimes.units import open_trusted
 from mimdit.runtimes.view import WholePhotoView
 from mimdit.targets import Variant
 
@@ -49,15 +50,23 @@ class Restorer:
     """Restores photo after photo, from several threads if need be; every model is loaded once, when first needed.
 
     tile: which of the bundle's tile sizes; None takes what suits a photo's size, see `best_tile`.
-    provider: which of the runtime's backends, see `open_runtime`.
+    provider: which of the runtime's backends, see `open_runtime`; where it does not give the bundle's pixels, `tell`
+    hears of it and the next one is taken.
     """
 
     def __init__(
-        self, bundle: "Bundle", *, threads: int | None = None, tile: int | None = None, provider: str | None = None
+        self,
+        bundle: "Bundle",
+        *,
+        threads: int | None = None,
+        tile: int | None = None,
+        provider: str | None = None,
+        tell: Callable[[str], object] = warnings.warn,
     ):
         self._bundle = bundle
         self._threads = threads
         self._provider = provider
+        self._tell = tell
         self._tile = tile
         self._runtimes: dict[tuple[Variant, int], Runtime] = {}
         self._dispatcher: Dispatcher | None = None
@@ -147,8 +156,13 @@ class Restorer:
         tile = self._tile or best_tile(self._bundle, variant, height, width)
         with self._loading:
             if (variant, tile) not in self._runtimes:
-                self._runtimes[variant, tile] = open_runtime(
-                    self._bundle, variant, tile=tile, threads=self._threads, provider=self._provider
+                self._runtimes[variant, tile] = open_trusted(
+                    self._bundle,
+                    variant,
+                    tile=tile,
+                    threads=self._threads,
+                    provider=self._provider,
+                    tell=self._tell,
                 )
         return self._runtimes[variant, tile]
 

@@ -58,4 +58,10 @@ def _hindrance(precision: Precision) -> str | None:
 
 
 # Either library will do, so neither is required by name.
-RUNTIME = RuntimeSpec(target="tensorrt", requires=(), open=TensorrtRuntime, hindrance=_hindrance)
+RUNTIME = RuntimeSpec(
+    target="tensorrt",
+    requires=(),
+    open=TensorrtRuntime,
+    hindrance=_hindrance,
+    version=lambda: Library(installed() or "tensorrt").version,
+)

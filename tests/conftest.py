@@ -53,6 +53,7 @@ APART = (
     "test_coreai.py",
     "test_executorch.py",
     "test_faults.py",
+    "test_fp16_lint.py",
     "test_identity.py",
     "test_latency_targets.py",
     "test_mil.py",
@@ -70,6 +71,16 @@ def _seeded() -> None:
     np.random.seed(0)
     if torch := sys.modules.get("torch"):  # the torch-free tests stay so
         torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory):
+    """No test reads a verdict on a unit, or an engine, that an earlier run left. pip keeps its own cache."""
+    pip = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pip"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PIP_CACHE_DIR", os.environ.get("PIP_CACHE_DIR", str(pip)))
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from mimdit.export import EXPORTERS
 from mimdit.export.build import build
 from mimdit.export.converter import find
 from mimdit.export.graph import DeployableGraph
-from mimdit.export.parity import parity_inputs
+from mimdit.export.tiles import parity_inputs
 from mimdit.manifest import ID_KEY, Manifest
 from mimdit.model.checkpoint import save_model
 from mimdit.model.mimdit import MiMDiT

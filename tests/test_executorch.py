@@ -8,15 +8,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mimdit.errors import BundleError, CheckFailedError
+from mimdit.errors import BundleError, CheckFailedError, MimditError, MissingPackageError
 from mimdit.export import executorch as target
+from mimdit.export.fp16_lint import Fragile
 from mimdit.export.graph import DeployableGraph
 from mimdit.manifest import ID_KEY
+from mimdit.targets import Precision
 
 pytest.importorskip("executorch")
 
 from mimdit.export.xnnpack_ops import rewrite
-from mimdit.runtimes.executorch import ExecutorchRuntime
+from mimdit.runtimes.executorch import RUNTIME, ExecutorchRuntime
 
 TILE = 64
 ID = "0123456789abcdef"
@@ -59,6 +61,10 @@ class _OddGraph(_Odd):
     def example_inputs(self) -> tuple[Tensor, Tensor]:
         generator = torch.Generator().manual_seed(0)
         return torch.rand(1, 3, TILE, TILE, generator=generator), torch.rand(1, 3, 64, 64, generator=generator)
+
+    @property
+    def fragile(self) -> tuple[Fragile, ...]:
+        return ()
 
     def cost(self) -> tuple[int, float]:
         return DeployableGraph.cost(self)  # pyright: ignore[reportArgumentType]
@@ -115,6 +121,40 @@ def test_less_than_the_share_is_refused(graph: _OddGraph, tmp_path: Path, monkey
     ):
         _convert(graph, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_fp16_is_one_delegate_that_gives_nearly_the_same(graph: _OddGraph, tmp_path: Path) -> None:
+    target.CONVERTER.convert([graph], "fp16", tmp_path, ID)  # pyright: ignore[reportArgumentType]
+    path = tmp_path / "odd-64.pte"
+    assert {"stem.weight", "qkv.weight", "out.weight"} <= set(target.CONVERTER.tensor_names(path))
+    image, photo = graph.example_inputs()
+    restored = ExecutorchRuntime(path, TILE, 1).run(image.numpy(), photo.numpy())
+    assert 0 < np.abs(restored - graph(image, photo).numpy()).max() < 3 / 255
+
+
+def test_another_delegate_names_what_it_lacks(
+    graph: _OddGraph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def convert(platform: str, precision: Precision) -> None:
+        target.CONVERTER.on(platform).convert([graph], precision, tmp_path, ID)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr("mimdit.export.executorch_delegates.find_spec", lambda name: None)
+    monkeypatch.delenv("QNN_SDK_ROOT", raising=False)
+    with pytest.raises(MissingPackageError, match=r"coremltools is not installed: run  pip install 'mimdit\[coreml\]'"):
+        convert("coreml", "fp16")
+    with pytest.raises(MimditError, match=r"QNN needs Qualcomm's AI Engine Direct SDK: .* export QNN_SDK_ROOT="):
+        convert("qnn", "fp16")
+    monkeypatch.setenv("QNN_SDK_ROOT", str(tmp_path))
+    with pytest.raises(MimditError, match="pip install py-cpuinfo"):
+        convert("qnn", "fp16")
+    with pytest.raises(MimditError, match="build with --precision fp16"):
+        convert("qnn", "fp32")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_for_another_delegate_says_where_it_runs() -> None:
+    assert RUNTIME.platform_hindrance("xnnpack") is None
+    assert "the file runs on the device that it was made for" in (RUNTIME.platform_hindrance("qnn") or "")
 
 
 def test_each_runtime_runs_on_the_threads_asked_for(graph: _OddGraph, written: Path) -> None:

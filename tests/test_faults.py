@@ -1,5 +1,6 @@
 """Faults planted in a sound model file are found, by the count of experts or by parity, and leave no bundle."""
 
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -147,6 +148,19 @@ def _other_than(plan: RoutingPlan) -> tuple[str, str]:
     """A sub-expert of block 1's plan, and a sub-expert of the same group that the plan left out."""
     kept = plan.blocks[1].experts[0]
     return kept.name, f"{kept.group}_{(kept.expert + 1) % 3}"
+
+
+def test_verify_names_an_expert_that_has_anothers_weights(sound: Path, tmp_path: Path) -> None:
+    """All names are those of the plan; the values tell."""
+    bundle = tmp_path / "spoiled.mimdit"
+    shutil.copytree(sound, bundle)
+    _spoil(bundle, experts_swapped)
+    reseal(bundle)
+    shown = CliRunner().invoke(_app, ["verify", str(bundle)])
+    assert shown.exit_code == 2
+    assert re.search(
+        r"sub-expert (squeeze_\d) of MiM block 0 has those of squeeze_\d of block 1 for weights", shown.stderr
+    )
 
 
 @pytest.mark.parametrize("fault", ["dropped", "swapped"])

@@ -30,17 +30,22 @@ HEAVY = (
     "mimdit.benchmarks.freezing",
     "mimdit.benchmarks.regret",
     "mimdit.benchmarks.results",
+    "mimdit.benchmarks.routing_maps",
     "mimdit.benchmarks.routing_report",
     "mimdit.benchmarks.sampling",
     "mimdit.benchmarks.tile_regret",
     "mimdit.export.build",
     "mimdit.export.dispatcher",
+    "mimdit.export.fp16_lint",
+    "mimdit.export.golden_tile",
     "mimdit.export.graph",
+    "mimdit.export.half",
     "mimdit.export.identity",
     "mimdit.export.parity",
     "mimdit.export.shared_weights",
     "mimdit.export.xnnpack_ops",
     "mimdit.quantize.build",
+    "mimdit.quantize.candidates",
 )
 
 # What no base install has, and what every target needs: none of it may be imported to list what there is.

@@ -48,13 +48,13 @@ def test_auto_asks_the_dispatcher_once_a_photo_and_loads_once(small: Path, monke
     asked, opened = [], []
     scores = dispatch.Dispatcher.scores
     monkeypatch.setattr(dispatch.Dispatcher, "scores", lambda self, photo: asked.append(1) or scores(self, photo))
-    open_runtime = restore_module.open_runtime
+    open_trusted = restore_module.open_trusted
 
     def counting(*args: object, **kwargs: object) -> object:
         opened.append(1)
-        return open_runtime(*args, **kwargs)  # type: ignore[arg-type]
+        return open_trusted(*args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(restore_module, "open_runtime", counting)
+    monkeypatch.setattr(restore_module, "open_trusted", counting)
     restorer = Restorer(open_bundle(small))
     red = np.zeros((200, 200, 3), np.uint8)
     red[..., 0] = 255

@@ -19,13 +19,15 @@ from mimdit.export import EXPORTERS
 from mimdit.export.build import build
 from mimdit.export.converter import Converter, find
 from mimdit.export.graph import DeployableGraph
-from mimdit.export.parity import LOWEST_PSNR, parity_inputs
+from mimdit.export.parity import LOWEST_PSNR
+from mimdit.export.tiles import parity_inputs
 from mimdit.manifest import Manifest
 from mimdit.model.mimdit import MiMDiT
 from mimdit.routing.inside import plan_difference
 from mimdit.runtimes import RUNTIMES, RuntimeSpec, open_runtime
 from mimdit.runtimes import find as find_runtime
 from mimdit.runtimes.restore import restore
+from mimdit.runtimes.units import golden_error
 from mimdit.targets import Precision
 
 from .frozen import FROZEN_TILE, frozen
@@ -113,6 +115,23 @@ def test_the_file_holds_the_experts_of_the_plan(built: Built) -> None:
     fault = plan_difference(model.plan, [name for name in names if of_one not in name])
     assert fault is not None
     assert "is in the plan but not in the file" in fault
+
+
+def test_every_file_carries_the_bundles_id(built: Built) -> None:
+    (model,) = built.manifest.models
+    path = built.path / model.file
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    assert any(built.manifest.id.encode() in file.read_bytes() for file in files)
+
+
+def test_the_golden_tile_is_restored_as_the_bundle_says(built: Built) -> None:
+    bundle = built.open()
+    (model,) = built.manifest.models
+    assert bundle.manifest.golden is not None
+    assert [passed.unit for passed in model.units] == ["cpu"]
+    error = golden_error(bundle, model, open_runtime(bundle, "denoise", threads=1))
+    assert error <= max(built.converter.tolerance[built.precision], 1e-6) + 0.51 / 255
+    assert error <= bundle.manifest.golden.tolerance
 
 
 def test_a_tile_keeps_the_contract_whatever_the_threads(built: Built) -> None:

@@ -45,8 +45,9 @@ def library() -> Library:
 
 
 def test_an_engine_is_built_for_a_named_gpu_without_having_one(library: Library, model: Path) -> None:
-    engine = library.build(model, ("sm_89",))
+    engine = library.build(model, ("sm_89",), "0123456789abcdef")
     assert len(engine) > 1000
+    assert b"0123456789abcdef" in engine  # its name, which says what bundle it belongs to
     together = library.build(model, ("sm_80", "sm_86", "sm_89", "sm_120", "sm_121"))
     assert len(together) < 2 * len(engine)
 

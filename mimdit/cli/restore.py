@@ -1,6 +1,7 @@
 """`mimdit restore`: photos in, restored photos out."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -100,7 +101,8 @@ def restore(
         skip_done=skip_done,
         max_megapixels=max_megapixels,
     )
-    restorer = Restorer(opened, threads=threads, tile=tile_size(tile), provider=provider)
+    told = partial(typer.echo, err=True)
+    restorer = Restorer(opened, threads=threads, tile=tile_size(tile), provider=provider, tell=told)
     outcomes: list[Outcome] = []
     with reporter() as report, stopped_by_ctrl_c() as stop:
         restorer_of_files = PhotoRestorer(opened, restorer, settings, Memory(limit), stop)

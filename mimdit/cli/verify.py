@@ -20,7 +20,8 @@ def verify(
     """Check a bundle: schema, files, sizes, hashes, weights, experts.
 
     The last reads from each model file itself which sub-experts are inside, and names the first that is missing or one
-    too many by the routing plan. Exit code 0 if the bundle is sound, 2 if not.
+    too many by the routing plan, or, in an ONNX file, that has another's weights. Exit code 0 if the bundle is sound,
+    2 if not.
     """
     from mimdit.bundle import CHECK_NAMES, default_bundle_path, open_bundle
     from mimdit.errors import BundleError
@@ -61,7 +62,7 @@ def _experts(bundle: "Bundle") -> str | None:
     """
     from mimdit.errors import BundleError
     from mimdit.export import EXPORTERS
-    from mimdit.routing.inside import plan_difference
+    from mimdit.routing.inside import plan_difference, weights_difference
 
     converter = next((converter for converter in EXPORTERS if converter.target == bundle.manifest.target), None)
     if converter is None:
@@ -70,6 +71,8 @@ def _experts(bundle: "Bundle") -> str | None:
     for model in bundle.manifest.models:
         try:
             fault = plan_difference(model.plan, converter.tensor_names(bundle.file(model.file)))
+            if fault is None and model.experts and converter.expert_weights is not None:
+                fault = weights_difference(model.experts, converter.expert_weights(bundle.file(model.file)))
         except ModuleNotFoundError as error:
             typer.echo(f"{error.name} is not installed: the sub-experts inside are not counted", err=True)
             return None

@@ -1,7 +1,11 @@
-"""Which sub-experts a model file really holds, told from the names of its tensors."""
+"""Which sub-experts a model file really holds, told from the names of its tensors, and from their values."""
 
+import hashlib
 import re
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+import numpy as np
 
 from mimdit.routing.plan import RoutingPlan
 
@@ -22,4 +26,31 @@ def plan_difference(plan: RoutingPlan, tensor_names: Iterable[str]) -> str | Non
         return f"sub-expert {missing[0][1]} of MiM block {missing[0][0]} is in the plan but not in the file"
     if surplus := sorted(found - wanted):
         return f"sub-expert {surplus[0][1]} of MiM block {surplus[0][0]} is in the file but not in the plan"
+    return None
+
+
+def expert_digests(tensors: Iterable[tuple[str, np.ndarray]]) -> dict[str, str]:
+    """Named tensors of a file → "block.sub-expert" to 16 hex digits of its weights.
+
+    Of each tensor the sorted values count, in fp32: converters transpose and reshape, and store fp16 where it is exact.
+    """
+    parts: dict[str, list[str]] = defaultdict(list)
+    for name, values in tensors:
+        if match := _EXPERT.search(name):
+            ordered = np.sort(values.astype(np.float32), axis=None)
+            parts[f"{match[1]}.{match[2]}"].append(hashlib.sha256(ordered.tobytes()).hexdigest())
+    return {
+        expert: hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()[:16]
+        for expert, digests in sorted(parts.items())
+    }
+
+
+def weights_difference(wanted: Mapping[str, str], found: Mapping[str, str]) -> str | None:
+    """One line naming a sub-expert that has not its own weights, and whose they are; None if all have."""
+    for expert, digest in wanted.items():
+        if found.get(expert) != digest:
+            block, name = expert.split(".")
+            other = next((e.split(".") for e, d in wanted.items() if d == found.get(expert)), None)
+            whose = f"those of {other[1]} of block {other[0]}" if other else "others than it was built with"
+            return f"sub-expert {name} of MiM block {block} has {whose} for weights"
     return None
