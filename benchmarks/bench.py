@@ -88,7 +88,6 @@ def bench(
     results = []
     for i, subject in enumerate(subjects):
         entry = subject.bundle.entry(subject.variant, subject.runtime.tile)
-        precision = subject.bundle.manifest.precision
         others = tuple(bundle.manifest.id for j, bundle in enumerate(bundles) if j != i)
         results.append(
             Result(
@@ -101,7 +100,7 @@ def bench(
                 latency=_latency(subject, graphs[i], others, timer),
                 memory=_memory(subject.loading),
                 energy=measure_energy(partial(restore_all, subject.method, groups)),
-                roofline=None if roofs is None else reached(entry, precision, graphs[i].seconds, roofs),
+                roofline=None if roofs is None else reached(subject.bundle, entry, graphs[i].seconds, roofs, threads),
             )
         )
     return Run(

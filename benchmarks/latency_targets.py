@@ -1,6 +1,6 @@
 """Latency of one tile by target and precision, against PyTorch in eager mode and compiled, in turns within one run.
 
-    python -m mimdit.benchmarks.latency_targets *.mimdit --model VARIANT/model --model STUDENT/model --out latency
+    python -m mimdit.benchmarks.latency_targets bundles/* --model VARIANT/model --model STUDENT/model --out latency
 
 Build the bundles from the variant that --model names, one bundle a target and precision; a dynamic student as another
 --model shows what freezing gains, in the whole network and in the MiM branch alone. Figures compare within one run on a
@@ -9,6 +9,7 @@ quiet machine only: the load that was found is printed with them.
 
 import json
 import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -23,7 +24,7 @@ from mimdit.benchmarks.device import this_device, versions
 from mimdit.benchmarks.latency import timings
 from mimdit.benchmarks.statistics import median_interval
 from mimdit.bundle import Bundle, open_bundle
-from mimdit.errors import MimditError
+from mimdit.errors import BundleError, MimditError, MissingPackageError
 from mimdit.files import write_file
 from mimdit.runtimes import open_runtime
 from mimdit.runtimes.base import PHOTO_SHAPE
@@ -32,8 +33,9 @@ from mimdit.targets import VARIANTS, Variant
 if TYPE_CHECKING:
     from mimdit.model.mimdit import MiMDiT
 
-__all__ = ["Row", "markdown", "measure"]
+__all__ = ["Contender", "Row", "contenders_of", "markdown", "measure"]
 
+_REFERENCES = ("coreml (MIL evaluator)", "coreai")
 _PACKAGES = ("mimdit", "torch", "onnxruntime", "openvino", "ai-edge-litert", "executorch", "coreai-core")
 
 
@@ -114,16 +116,55 @@ def markdown(rows: Sequence[Row], facts: dict[str, Any]) -> str:
             f"| {row.name} | {row.precision} | {row.routing} | {row.part} | {row.unit} | {row.megabytes:.1f} "
             f"| {row.median:.1f}{unsteady} | {interval} | {faster} |"
         )
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_conclusions(rows)]) + "\n"
 
 
+def _conclusions(rows: Sequence[Row]) -> list[str]:
+    """What the table is for, in a line each, as far as the rows are there: runtimes, and frozen against dynamic."""
+    lines: list[str] = []
+    network = [row for row in rows if row.part == "network"]
+    full = sorted((row for row in network if (row.name, row.precision) in _COMPARED), key=lambda row: row.median)
+    if len(full) > 1:
+        slowest, best = full[-1], full[0]
+        lines += [
+            "",
+            f"At fp32 {slowest.name} takes {slowest.median / best.median:.2f} times as long as {best.name}, the best.",
+        ]
+    if full and all(row.times_eager for row in full):
+        least = min(row.times_eager or 0.0 for row in full)
+        lines += [
+            "",
+            f"Each of {', '.join(row.name for row in full)} is at least {least:.2f} times as fast as eager PyTorch.",
+        ]
+    eager = {(row.part, row.routing): row for row in rows if row.name == _EAGER}
+    gained = {}
+    for part in ("branch", "network"):
+        frozen, dynamic = eager.get((part, "frozen")), eager.get((part, "dynamic"))
+        if frozen and dynamic:
+            gained[part] = (dynamic.median / frozen.median, dynamic.megabytes / frozen.megabytes)
+    if len(gained) == 2:
+        (branch, weights), (network, file) = gained["branch"], gained["network"]
+        lines += [
+            "",
+            "Frozen against dynamic routing, both in eager PyTorch, both computing chosen sub-experts only: the MiM "
+            f"branch is {branch:.2f} times faster and its weights {weights:.2f} times smaller; the whole network is "
+            f"{network:.2f} times faster and its file {file:.2f} times smaller.",
+        ]
+    return lines
+
+
+_COMPARED = {(name, "fp32") for name in ("onnx", "openvino", "litert", "executorch")}  # those made for CPUs
 _EAGER, _COMPILED = "PyTorch eager", "PyTorch compiled"
 
 
 def _bundle(bundle: Bundle, variant: Variant, threads: int, image: np.ndarray, photo: np.ndarray) -> Contender:
     runtime = open_runtime(bundle, variant, tile=image.shape[-1], threads=threads)
+    if runtime.name in _REFERENCES and sys.platform != "darwin":
+        raise BundleError(f"{runtime.name} is a reference for pixels here, never for time")
     manifest, dispatcher = bundle.manifest, bundle.manifest.dispatcher
-    weights = [file.bytes for file in manifest.files if dispatcher is None or file.path != dispatcher.file]
+    entry = bundle.entry(variant, image.shape[-1])
+    aside = {dispatcher and dispatcher.file, manifest.golden and manifest.golden.file, entry.golden}
+    weights = [file.bytes for file in manifest.files if file.path not in aside]
     return Contender(
         name=runtime.name,
         precision=manifest.precision,
@@ -135,7 +176,7 @@ def _bundle(bundle: Bundle, variant: Variant, threads: int, image: np.ndarray, p
     )
 
 
-def _model(folder: Path, image: np.ndarray, photo: np.ndarray) -> list[Contender]:
+def contenders_of(folder: Path, image: np.ndarray, photo: np.ndarray) -> list[Contender]:
     """A model folder in PyTorch: whole and compiled, and its MiM branch alone."""
     import torch
 
@@ -147,7 +188,7 @@ def _model(folder: Path, image: np.ndarray, photo: np.ndarray) -> list[Contender
     calls = {
         (_EAGER, "network"): partial(model, *inputs),
         (_COMPILED, "network"): partial(torch.compile(model), *inputs),
-        (_EAGER, "branch"): partial(model.guide, latent, inputs[1]),
+        (_EAGER, "branch"): partial(model.guide, inputs[0], latent, inputs[1]),
     }
     size = {"network": model.parameters(), "branch": model.branch.parameters()}
     megabytes = {part: sum(4 * p.numel() for p in parameters) / 1e6 for part, parameters in size.items()}
@@ -192,12 +233,17 @@ def main(
     image = rng.random((1, 3, tile, tile), np.float32)
     photo = rng.random(PHOTO_SHAPE, np.float32)
     load = round(os.getloadavg()[0], 2)
-    contenders = [_bundle(open_bundle(path), chosen, threads, image, photo) for path in bundles]
+    contenders: list[Contender] = []
+    for path in bundles:
+        try:
+            contenders.append(_bundle(open_bundle(path), chosen, threads, image, photo))
+        except (BundleError, MissingPackageError) as error:
+            typer.echo(f"{path.name} is left out: {error}", err=True)
     if model:
         import torch
 
         torch.set_num_threads(threads)
-        contenders += [contender for folder in model for contender in _model(folder, image, photo)]
+        contenders += [contender for folder in model for contender in contenders_of(folder, image, photo)]
     rows = measure(contenders, rounds)
     facts = {
         "variant": variant,

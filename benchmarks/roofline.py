@@ -9,12 +9,16 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from statistics import median
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from mimdit.benchmarks.operations import profile
 from mimdit.benchmarks.run_file import Roofline
 from mimdit.errors import MimditError
 from mimdit.manifest import ModelEntry
 from mimdit.targets import Precision
+
+if TYPE_CHECKING:
+    from mimdit.bundle import Bundle
 
 __all__ = ["Roofs", "measure_roofs", "reached"]
 
@@ -34,6 +38,7 @@ vector, c, d = numpy.ones(columns, numpy.float32), numpy.empty((n, n), numpy.flo
 print(2 * n**3 / best(12, lambda: numpy.matmul(a, b, out=c)) / 1e9)
 print(wide.nbytes / best(6, lambda: numpy.matmul(wide, vector, out=d)) / 1e9)
 """
+_EXPECTED = 0.5  # of the matrix product; a graph that reaches less shows where its time goes
 _WEIGHT_BYTES: dict[Precision, int] = {"fp32": 4, "fp16": 2, "bf16": 2, "w8": 1, "w8a8": 1}
 
 
@@ -56,15 +61,19 @@ def measure_roofs(threads: int) -> Roofs:
     return Roofs(gflops, gbytes)
 
 
-def reached(entry: ModelEntry, precision: Precision, seconds: Sequence[float], roofs: Roofs) -> Roofline:
-    """A multiply-accumulate counts as two operations. What must be moved at least: weights once, a tile in, one out."""
-    moved = entry.parameters * _WEIGHT_BYTES[precision] + 2 * 3 * 4 * entry.tile**2
+def reached(bundle: "Bundle", entry: ModelEntry, seconds: Sequence[float], roofs: Roofs, threads: int) -> Roofline:
+    """A multiply-accumulate counts as two operations. What must be moved at least: weights once, a tile in, one out.
+
+    Below half of the matrix product the operations are timed, which says why.
+    """
+    moved = entry.parameters * _WEIGHT_BYTES[bundle.manifest.precision] + 2 * 3 * 4 * entry.tile**2
     gflops = 2 * entry.gmac / median(seconds)
     return Roofline(
         gmac=entry.gmac,
         gflops=gflops,
         gemm_gflops=roofs.gflops,
-        share=gflops / roofs.gflops,
+        share=(share := gflops / roofs.gflops),
+        operations=profile(bundle, entry, threads) if share < _EXPECTED else (),
         memory_gbytes=roofs.gbytes,
         intensity=2e9 * entry.gmac / moved,
     )

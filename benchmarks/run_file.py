@@ -30,6 +30,7 @@ __all__ = [
     "Key",
     "Latency",
     "Memory",
+    "OperationShare",
     "Provenance",
     "Reference",
     "Result",
@@ -155,6 +156,14 @@ class Energy(_Frozen):
     reason: str | None = Field(default=None, description="why nothing was measured")
 
 
+class OperationShare(_Frozen):
+    """One kind of operation of a graph, as the runtime names it."""
+
+    operation: str
+    count: int = Field(description="how many a tile")
+    share: float = Field(description="of the time in all operations")
+
+
 class Roofline(_Frozen):
     """What the median graph time reaches of the two roofs of the same cores: arithmetic and memory."""
 
@@ -166,6 +175,7 @@ class Roofline(_Frozen):
     intensity: float = Field(
         description="operations a byte that must be moved at least: weights once, a tile in and out"
     )
+    operations: tuple[OperationShare, ...] = Field(default=(), description="where the time goes, if share is below 0.5")
 
 
 class Result(_Frozen):

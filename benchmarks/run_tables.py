@@ -36,6 +36,7 @@ def facts(run: Run) -> dict[str, str]:
 def tables(run: Run) -> list[TableContent]:
     """The first is the device against the reference."""
     made = [headline_table(headlines(run)), _times(run), _starts(run), _qualities(run), _sustained(run), _energies(run)]
+    made.append(_operations(run))
     return [table for table in made if table.rows]
 
 
@@ -71,6 +72,18 @@ def _times(run: Run) -> TableContent:
         )
     head = ("tile median ms", "95 % interval", "p90", "p99", "samples", "photo median ms", "s/megapixel", "GEMM")
     return TableContent("Latency", ("bundle", "runtime", *head), tuple(rows))
+
+
+def _operations(run: Run) -> TableContent:
+    """Of bundles below half of the matrix product: what takes at least 2 % of the time."""
+    rows = [
+        (result.name, operation.operation, str(operation.count), f"{operation.share:.1%}")
+        for result in run.results
+        for operation in (result.roofline.operations if result.roofline else ())
+        if operation.share >= 0.02
+    ]
+    head = ("bundle", "operation", "a tile", "share of the time")
+    return TableContent("Where the time goes, below half of the matrix product", head, tuple(rows))
 
 
 def _starts(run: Run) -> TableContent:

@@ -7,7 +7,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from mimdit.benchmarks.latency_targets import Contender, main, markdown, measure
+from mimdit.benchmarks.latency_targets import Contender, Row, contenders_of, main, markdown, measure
+from mimdit.export.tiles import parity_inputs
+from mimdit.model.checkpoint import save_model
+from mimdit.model.mimdit import MiMDiT
 
 from .small import SMALL_TILE
 
@@ -39,3 +42,41 @@ def test_a_bundle_is_measured_without_torch(small: Path, tmp_path: Path) -> None
     assert (row["name"], row["precision"], row["routing"], row["times_eager"]) == ("onnx", "fp32", "frozen", None)
     assert "| onnx | fp32 | frozen | network | cpu |" in (tmp_path / "latency.md").read_text()
     assert markdown([], content).startswith(f"One tile of {SMALL_TILE}×{SMALL_TILE} px, `denoise`, 1 threads")
+
+
+def _row(name: str, routing: str, part: str, milliseconds: float, megabytes: float) -> Row:
+    return Row(name, "fp32", routing, part, "cpu", megabytes, milliseconds, None, True, None, (milliseconds,))
+
+
+def test_frozen_against_dynamic_and_the_slowest_runtime_are_stated() -> None:
+    rows = [
+        _row("onnx", "frozen", "network", 20.0, 6.0),
+        _row("litert", "frozen", "network", 30.0, 6.0),
+        _row("PyTorch eager", "frozen", "network", 40.0, 6.0),
+        _row("PyTorch eager", "dynamic", "network", 60.0, 9.0),
+        _row("PyTorch eager", "frozen", "branch", 10.0, 2.0),
+        _row("PyTorch eager", "dynamic", "branch", 25.0, 5.0),
+    ]
+    facts = {"tile": 64, "variant": "denoise", "threads": 2, "rounds": 1, "load": 0.0}
+    text = markdown(rows, {**facts, "device": {"processor": "one", "cores": 2}})
+    assert "litert takes 1.50 times as long as onnx, the best" in text
+    assert "branch is 2.50 times faster and its weights 2.50 times smaller" in text
+    assert "network is 1.50 times faster and its file 1.50 times smaller" in text
+
+
+def test_a_model_runs_in_pytorch_whole_and_its_branch_alone(
+    lively: MiMDiT, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    monkeypatch.setattr(torch, "compile", lambda model: model)
+    save_model(lively, tmp_path / "model")
+    image, photo = parity_inputs(64)[0].image, parity_inputs(64)[0].photo
+    contenders = contenders_of(tmp_path / "model", image, photo)
+    assert [(c.name, c.routing, c.part) for c in contenders] == [
+        ("PyTorch eager", "dynamic", "network"),
+        ("PyTorch compiled", "dynamic", "network"),
+        ("PyTorch eager", "dynamic", "branch"),
+    ]
+    for contender in contenders:
+        contender.call()
