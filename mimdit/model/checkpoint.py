@@ -11,6 +11,8 @@ from mimdit.files import write_folder
 from mimdit.model.difference import NOTE, apply_difference, read_note
 from mimdit.model.mimdit import MiMDiT
 
+MAX_CHAIN = 2  # differences on top of each other: a student's from the reference's from the first student
+
 
 def save_model(model: MiMDiT, folder: Path, *, half: bool = False) -> None:
     """Write a dynamic model in diffusers' format; `half` stores fp16, which halves what the repository carries."""
@@ -28,13 +30,13 @@ def save_model(model: MiMDiT, folder: Path, *, half: bool = False) -> None:
     write_folder(folder, fill, overwrite=True)
 
 
-def load_model(folder: Path) -> MiMDiT:
+def load_model(folder: Path, _chain: int = 0) -> MiMDiT:
     """A model in fp32, whole or stored as a difference; raises CheckpointError where the folder is not usable."""
     if (folder / NOTE).is_file():
         base, digest = read_note(folder)
-        if (base / NOTE).is_file():
-            raise CheckpointError(f"{folder}: its base {base} is a difference too: one step is the limit")
-        model = load_model(base)
+        if _chain >= MAX_CHAIN:
+            raise CheckpointError(f"{folder}: more than {MAX_CHAIN} differences on top of each other: fetch them again")
+        model = load_model(base, _chain + 1)
         if checkpoint_hash(model) != digest:
             raise CheckpointError(f"{folder} was made for other weights than those in {base}: fetch both again")
         return _finite(apply_difference(model, folder), folder)

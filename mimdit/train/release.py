@@ -1,8 +1,10 @@
 """Writes the weights that the repository carries: one student whole, in fp16, everything else as what differs from it.
 
-    python -m mimdit.train.release weights student-1=runs/small/routers/model reference=runs/small/reference2/model ...
+    python -m mimdit.train.release weights student-1=runs/small/routers/model reference=runs/small/reference2/model \\
+        student-2:reference=runs/small/student2/model
 
-The first one named is the base. Every folder loads as any other: `mimdit evaluate weights/reference --steps 1,8 …`.
+The first one named is stored whole; NAME:BASE says that a later one is stored as its difference from another than the
+first. Every folder loads as any other: `mimdit evaluate weights/reference --steps 1,8 …`.
 """
 
 import sys
@@ -15,19 +17,23 @@ from mimdit.routing.freeze import round_to_half
 
 
 def release(out: Path, models: dict[str, Path]) -> None:
-    """`models`: name → model folder, the base first. Raises CheckpointError."""
-    (name, folder), *others = models.items()
-    base = round_to_half(load_model(folder))
-    save_model(base, out / name, half=True)
-    digest = checkpoint_hash(base)
-    for other, path in others:
-        save_difference(load_model(path), base, name, digest, out / other)
+    """`models`: NAME or NAME:BASE → model folder, the whole one first. Raises CheckpointError."""
+    (first, folder), *others = models.items()
+    rounded = {first: round_to_half(load_model(folder))}
+    save_model(rounded[first], out / first, half=True)
+    for words, path in others:
+        name, _, base = words.partition(":")
+        base = base or first
+        if base not in rounded:
+            raise CheckpointError(f"{name}: its base {base} must be named before it")
+        rounded[name] = round_to_half(load_model(path))
+        save_difference(rounded[name], rounded[base], base, checkpoint_hash(rounded[base]), out / name)
 
 
 def main(out: str, *models: str) -> None:
     named = [text.partition("=") for text in models]
     if not named or not all(equals for _, equals, _ in named):
-        raise CheckpointError("write NAME=FOLDER for every model, the base first")
+        raise CheckpointError("write NAME=FOLDER for every model, the whole one first")
     release(Path(out), {name: Path(folder) for name, _, folder in named})
 
 
