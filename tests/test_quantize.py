@@ -1,21 +1,26 @@
 """Quantization: the same tiles and scales at every run, bounds that are measured, and files that are refused."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from mimdit.bundle import open_bundle
 from mimdit.errors import CheckFailedError, MimditError, PhotoError
+from mimdit.export import EXPORTERS
 from mimdit.export.converter import find
 from mimdit.export.graph import DeployableGraph
 from mimdit.manifest import Manifest
+from mimdit.model.checkpoint import save_model
 from mimdit.model.mimdit import MiMDiT
 from mimdit.quantize import QUANTIZERS
 from mimdit.quantize.bounded import bound
 from mimdit.quantize.build import build, twin_of
 from mimdit.quantize.calibration import KINDS, MEASURES, draw
+from mimdit.quantize.fit import Candidate, Limits, fit, missed
 from mimdit.quantize.onnx import layers, plain, quantized, ranges, reduces_range
 from mimdit.quantize.quality import Times, allowance
 from mimdit.quantize.recipe import ALWAYS_FLOAT, Recipe, float_file
@@ -191,3 +196,49 @@ def test_rounding_keeps_zero_and_the_largest() -> None:
     assert small.dtype == np.int8
     assert np.array_equal(small, [[0, 64, -127], [0, 0, 0]])
     assert np.allclose(small * scale, values, atol=0.5 / 127)
+
+
+POINTS = [
+    Candidate("fp32", 256, 1, 10.0, 40.0, 0.0, 33.0),
+    Candidate("w8", 256, 1, 3.0, 40.0, 0.01, 32.99),
+    Candidate("w8a8", 256, 1, 3.1, 20.0, 0.15, 32.85),
+]
+
+
+@pytest.mark.parametrize(
+    ("limits", "precision"),
+    [(Limits(), "fp32"), (Limits(megabytes=6), "w8"), (Limits(6, 30), "w8a8"), (Limits(None, 30, 0.2), "w8a8")],
+)
+def test_the_best_within_the_limits_is_chosen(limits: Limits, precision: str) -> None:
+    best = fit(POINTS, limits)
+    assert best is not None
+    assert best.precision == precision
+
+
+def test_the_limit_that_forbids_is_named_with_by_how_much() -> None:
+    limits = Limits(6, 30, 0.14)
+    assert fit(POINTS, limits) is None
+    assert "w8a8 at tile 256" in missed(POINTS, limits)
+    assert missed(POINTS, limits).endswith("0.01 dB over")
+
+
+def test_fit_goes_from_photos_to_a_bundle_and_measures_nothing_twice(
+    lively: MiMDiT, photo_folder: Path, tmp_path: Path, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = {"fp32": find(EXPORTERS, "onnx", "fp32"), "w8": find(QUANTIZERS, "onnx", "w8")}
+    monkeypatch.setattr("mimdit.quantize.candidates.converters", lambda target: few)
+    save_model(frozen(lively, "denoise"), tmp_path / "variants" / "denoise" / "model")
+    command = ("fit", tmp_path / "variants", "--variant", "denoise", "--tile", FROZEN_TILE, "--photos", photo_folder)
+    command = (*command, "--work", tmp_path / "work", "--threads", 1)
+    refused = run(*command, "--max-mb", 0.001)
+    assert refused.code == 1
+    assert "MB over" in refused.err
+    assert refused.err.count("dB lost") == 3  # two points and the nearest of them
+    (kept,) = (tmp_path / "work").glob("fit-*.json")
+    smallest = min(point["megabytes"] for point in json.loads(kept.read_text()))
+    out = tmp_path / "fits.mimdit"
+    done = run(*command, "--max-mb", smallest, "--out", out)
+    assert done.code == 0, done.err
+    assert "dB lost" not in done.err  # nothing was measured again
+    assert done.out.startswith("w8 at tile 64")
+    assert open_bundle(out).manifest.precision == "w8"

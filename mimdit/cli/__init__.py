@@ -75,6 +75,16 @@ COMMANDS = {
         "Export frozen variants into a bundle, after checking each file against its PyTorch graph.",
         extra="onnx",
     ),
+    "fit": CommandLine(
+        "mimdit.cli.fit:fit",
+        "Find the best build of a variant within limits of size, time and loss, or say which limit forbids it.",
+        extra="onnx",
+    ),
+    "quantize sensitivity": CommandLine(
+        "mimdit.cli.sensitivity:sensitivity",
+        "Measure what each layer loses when it alone is quantized: the ranking that `mimdit build --max-drop` goes by.",
+        extra="onnx",
+    ),
     "targets": CommandLine(
         "mimdit.cli.targets:targets",
         "Show which targets can be built for and run here, and the line that installs what is missing.",

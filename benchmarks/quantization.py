@@ -1,0 +1,179 @@
+"""What every target and precision costs: the table and the crops of docs/quantization.md, by one command.
+
+    python -m mimdit.benchmarks.quantization FP32.mimdit OTHER.mimdit… --data DIR --limit 4 --page docs/quantization.md
+
+The first bundle is what the others are held to, degradation by degradation, with the variant that belongs to each.
+Times are those of one tile, all bundles in turns. The crops are of the package's CC0 photos.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from mimdit.benchmarks.accuracy import evaluate
+from mimdit.benchmarks.accuracy_report import Report
+from mimdit.benchmarks.datasets import Group, example_groups, manifest_groups, select
+from mimdit.benchmarks.device import this_device
+from mimdit.benchmarks.latency import timings
+from mimdit.benchmarks.methods import MATCHED, bundle_method
+from mimdit.bundle import Bundle, open_bundle
+from mimdit.errors import MimditError
+from mimdit.example_photos import EXAMPLES, read_examples
+from mimdit.files import write_file
+from mimdit.image import load
+from mimdit.runtimes import open_runtime
+from mimdit.runtimes.base import PHOTO_SHAPE
+from mimdit.runtimes.restore import restore
+
+__all__ = ["Line", "crops", "lines", "markdown"]
+
+_BEGIN, _END = "<!-- measured: begin -->", "<!-- measured: end -->"
+_CROP = 96  # px
+
+
+@dataclass(frozen=True)
+class Line:
+    """A bundle: MB of its model files, ms a tile, and per degradation dB of PSNR beside the first bundle's."""
+
+    target: str
+    precision: str
+    megabytes: float
+    milliseconds: float
+    psnr: dict[str, float]
+    defects: int  # photos with a black tile or that could not be restored
+
+
+def lines(bundles: Sequence[Bundle], groups: Sequence[Group], threads: int, samples: int) -> list[Line]:
+    """Measure all bundles; photos a degradation are averaged."""
+    rng = np.random.default_rng(0)
+    calls = []
+    for bundle in bundles:
+        runtime = open_runtime(bundle, bundle.variants[0], threads=threads)
+        tile = rng.random((1, 3, runtime.tile, runtime.tile), np.float32)
+        photo = rng.random(PHOTO_SHAPE, np.float32)
+        calls.append(lambda runtime=runtime, tile=tile, photo=photo: runtime.run(tile, photo))
+    times = [1e3 * median(timing.seconds) for timing in timings(calls, samples=samples)]
+    found = []
+    for bundle, milliseconds in zip(bundles, times, strict=True):
+        report = evaluate(groups, [bundle_method(bundle, [MATCHED], threads)], command="")
+        found.append(
+            Line(
+                bundle.manifest.target,
+                bundle.manifest.precision,
+                _megabytes(bundle),
+                milliseconds,
+                _means(report),
+                sum(bool(row.error) or bool(row.defects and row.defects.black_blocks) for row in report.rows),
+            )
+        )
+    return found
+
+
+def _megabytes(bundle: Bundle) -> float:
+    """Of what the models are, with the weights that they share; not of dispatcher, cards and pictures."""
+    dispatcher = bundle.manifest.dispatcher
+    aside = (".md", ".png", ".json")
+    return (
+        sum(
+            file.bytes
+            for file in bundle.manifest.files
+            if not file.path.endswith(aside) and (dispatcher is None or file.path != dispatcher.file)
+        )
+        / 1e6
+    )
+
+
+def _means(report: Report) -> dict[str, float]:
+    found: dict[str, list[float]] = {}
+    for row in report.rows:
+        if row.restored.psnr is not None and row.degradation != "clean":
+            found.setdefault(f"{row.degradation} ({row.dataset})", []).append(row.restored.psnr)
+    return {name: float(np.mean(values)) for name, values in found.items()}
+
+
+def markdown(found: Sequence[Line], facts: str) -> str:
+    """The table: dB of the first bundle, and of the others what they lose."""
+    first, *others = found
+    kinds = list(first.psnr)
+    head = ["target", "precision", "MB", "ms", "× fp32", *kinds]
+    rows = [
+        [first.target, first.precision, f"{first.megabytes:.2f}", f"{first.milliseconds:.1f}", ""]
+        + [f"{first.psnr[kind]:.2f} dB" for kind in kinds]
+    ]
+    twins = {line.target: line for line in reversed(found) if line.precision == "fp32"}
+    for line in others:
+        twin = twins.get(line.target)
+        faster = f"{twin.milliseconds / line.milliseconds:.2f}" if twin else ""
+        rows.append(
+            [line.target, line.precision, f"{line.megabytes:.2f}", f"{line.milliseconds:.1f}", faster]
+            + [f"{line.psnr[kind] - first.psnr[kind]:+.3f}" for kind in kinds]
+        )
+    table = [f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows]]
+    broken = sum(line.defects for line in found)
+    return "\n".join([facts, "", *table, "", f"Photos with a black tile, or not restored: {broken}."]) + "\n"
+
+
+def crops(before: Bundle, after: Bundle) -> np.ndarray:
+    """u8: a row for each example photo: restored by the one, by the other, and their difference × 8 around grey."""
+    from PIL import Image
+
+    rows = []
+    for example in read_examples():
+        if example.variant in before.variants and example.variant in after.variants:
+            photo = load(EXAMPLES / example.degraded).pixels
+            top, left = (size // 2 - _CROP // 2 for size in photo.shape[:2])
+            cut = np.s_[top : top + _CROP, left : left + _CROP]
+            first, second = (restore(photo, bundle, variant=example.variant)[cut] for bundle in (before, after))
+            difference = (128 + 8 * (second.astype(int) - first.astype(int))).clip(0, 255).astype(np.uint8)
+            rows.append(np.concatenate([first, second, difference], 1))
+    if not rows:
+        raise MimditError("the two bundles have no variant of an example photo in common")
+    whole = Image.fromarray(np.concatenate(rows))
+    return np.asarray(whole.resize((2 * whole.width, 2 * whole.height), Image.Resampling.NEAREST))
+
+
+def main(
+    bundles: Annotated[list[Path], typer.Argument(help="Bundles; the first is what the others are held to.")],
+    page: Annotated[Path, typer.Option(help="The page whose measured part is replaced.")],
+    data: Annotated[Path | None, typer.Option(help="A data set. [default: the example photos]")] = None,
+    only: Annotated[str, typer.Option(help="Degradations or data sets, NAME[,NAME].")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="Photos of each degradation.")] = 4,
+    threads: Annotated[int, typer.Option(min=1)] = 2,
+    samples: Annotated[int, typer.Option(min=1, help="Times of each bundle.")] = 31,
+) -> None:
+    """Measure bundles of one network and write the table and the crops into a page."""
+    from PIL import Image
+
+    opened = [open_bundle(path) for path in bundles]
+    groups = example_groups() if data is None else manifest_groups(data)
+    names = [name for name in only.split(",") if name]
+    load_found = os.getloadavg()[0]
+    found = lines(opened, select(groups, names, limit), threads, samples)
+    device = this_device()
+    facts = (
+        f"At most {limit} photos of each degradation; {threads} threads, median of {samples} tiles in turns. "
+        f"{device.processor or device.architecture}, {device.cores} cores, load {load_found:.1f} before the run."
+    )
+    parts = [markdown(found, facts)]
+    quantized = next((bundle for bundle in opened if bundle.manifest.precision == "w8a8"), None)
+    if quantized is not None:
+        picture = page.with_name(f"{page.stem}.png")
+        write_file(picture, lambda file: Image.fromarray(crops(opened[0], quantized)).save(file, "PNG"), overwrite=True)
+        parts.append(f"\n![Restored at fp32, at w8a8, and their difference × 8]({picture.name})\n")
+    text = page.read_text(encoding="utf-8")
+    if _BEGIN not in text or _END not in text:
+        raise MimditError(f"{page}: expected the lines {_BEGIN} and {_END}, between which the table goes")
+    head, rest = text.split(_BEGIN)
+    new = f"{head}{_BEGIN}\n{''.join(parts)}{_END}{rest.split(_END)[1]}"
+    write_file(page, new.encode(), overwrite=True)
+    typer.echo(parts[0])
+
+
+if __name__ == "__main__":
+    typer.run(main)
