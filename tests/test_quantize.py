@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mimdit.benchmarks.factors import differing, factors_of
 from mimdit.bundle import open_bundle
 from mimdit.errors import CheckFailedError, MimditError, PhotoError
 from mimdit.export import EXPORTERS
@@ -115,6 +116,9 @@ def test_other_photos_are_another_bundle(
     assert other.calibration is not None
     assert other.calibration.sha256 != manifest[0].calibration.sha256
     assert other.id != manifest[0].id
+    ours, theirs = (factors_of(open_bundle(path)) for path in (manifest[1], tmp_path / "o.mimdit"))
+    assert ours.scales != theirs.scales
+    assert differing(ours, theirs) == ("calibration",)
 
 
 def test_layers_are_called_as_the_network_calls_them(graph: DeployableGraph, recipe: Recipe, tmp_path: Path) -> None:

@@ -51,9 +51,10 @@ def _row(target: "Target") -> dict[str, Any] | None:
     from importlib.util import find_spec
 
     from mimdit.export import EXPORTERS
+    from mimdit.quantize import QUANTIZERS
     from mimdit.runtimes import RUNTIMES
 
-    converters = [converter for converter in EXPORTERS if converter.target == target]
+    converters = [converter for converter in (*EXPORTERS, *QUANTIZERS) if converter.target == target]
     spec = next((spec for spec in RUNTIMES if spec.target == target), None)
     if not converters or spec is None:
         return None
