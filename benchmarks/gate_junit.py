@@ -1,8 +1,7 @@
 """A verdict as JUnit XML, which every CI shows: a test case a figure, a suite a check, the reference's suite first.
 
 A regression is a failure, an inconclusive figure an error (nothing was shown), a figure that is not gated is skipped.
-Valid under Ant's schema, the strictest of those that are published (so each suite has a host, a time and empty outputs)
-and under Jenkins'.
+Valid under Ant's schema, the strictest of those that are published: so each suite has a host, a time and empty outputs.
 """
 
 import re

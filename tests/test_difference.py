@@ -73,7 +73,7 @@ def test_no_difference_between_shapes(nano: MiMDiT, tmp_path: Path):
 def test_a_release_gives_every_model_back_as_rounded(lively: MiMDiT, tmp_path: Path):
     tuned = copy.deepcopy(lively)
     with torch.no_grad():
-        tuned.backbone.proj_out.bias += 0.5
+        tuned.backbone.proj_out.bias += 0.5  # pyright: ignore
     save_model(lively, tmp_path / "a")
     save_model(tuned, tmp_path / "b")
     further = copy.deepcopy(tuned)

@@ -74,7 +74,7 @@ def every_kind() -> Verdict:
 
 
 def test_junit_follows_the_published_schema() -> None:
-    """Apache Ant's, as ReFrame carries it: the strictest there is. By hand under Jenkins' too, which asks for less."""
+    """Apache Ant's, as ReFrame carries it: the strictest there is."""
     etree = pytest.importorskip("lxml.etree")
     spec = find_spec("reframe")
     if spec is None or spec.origin is None:
