@@ -40,7 +40,7 @@ def _convert(
             edge = DELEGATES[delegate](graph, precision)
             seen = delegation(edge.exported_program(), 1e9 * graph.cost()[1])
             _refuse_below(LEAST_DELEGATED, seen, graph.name)
-            for key, data in _notes(graph, edge._named_data_store.buffers, precision, bundle_id, str(seen)):
+            for key, data in _notes(graph, edge._named_data_store.buffers, bundle_id, str(seen)):
                 edge._named_data_store.add_named_data(key, data)
             write_file(folder / f"{graph.name}.pte", edge.to_executorch().buffer)
 
@@ -51,7 +51,7 @@ def _refuse_below(least: float, seen: "Delegation", name: str) -> None:
 
 
 def _notes(
-    graph: "DeployableGraph", weights: Sequence[bytes], precision: Precision, bundle_id: str, delegated: str
+    graph: "DeployableGraph", weights: Sequence[bytes], bundle_id: str, delegated: str
 ) -> Iterator[tuple[str, bytes]]:
     """What the file says of itself, as named data. A delegate calls weights by their hash: theirs are added.
 
@@ -62,10 +62,10 @@ def _notes(
     yield ID_KEY, bundle_id.encode()
     yield DELEGATED_KEY, delegated.encode()
     names = WeightNames(graph)
-    number = np.dtype(np.float16 if precision == "fp16" else np.float32)
     for data in list(weights):
-        if len(data) % number.itemsize == 0 and (name := names.name(np.frombuffer(data, number))):
-            yield name, data
+        for number in (np.float32, np.float16):  # an fp16 program holds some of its weights in fp32
+            if len(data) % np.dtype(number).itemsize == 0 and (name := names.name(np.frombuffer(data, number))):
+                yield name, data
 
 
 def _named_data(path: Path) -> dict[str, bytes]:

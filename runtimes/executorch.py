@@ -5,6 +5,7 @@ On a phone ExecuTorch's own C++, Kotlin or Swift runtime opens the same file, wi
 
 import contextlib
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 from functools import partial
@@ -77,18 +78,17 @@ def _without_warnings() -> Iterator[None]:
 
 
 def _platform_hindrance(platform: str) -> str | None:
-    """Python's ExecuTorch has the delegates that its wheel was built with."""
-    wanted = {"coreml": "CoreMLBackend", "qnn": "QnnBackend"}.get(platform)
-    if wanted is None:
+    """That a delegate is registered says little: Linux's wheel has QNN's, without a chip for it."""
+    here = {"coreml": sys.platform == "darwin", "qnn": hasattr(sys, "getandroidapilevel")}
+    if here.get(platform, True):
         return None
-    with _without_warnings():
-        from executorch.runtime import Runtime as Loader
-
-    if wanted in Loader.get().backend_registry.registered_backend_names:
-        return None
-    return f"this ExecuTorch has no {wanted}: the file runs on the device that it was made for"
+    return f"ExecuTorch's delegate for {platform} computes on the devices that it was made for"
 
 
 RUNTIME = RuntimeSpec(
-    target="executorch", requires=("executorch",), open=ExecutorchRuntime, version=partial(version, "executorch")
+    target="executorch",
+    requires=("executorch",),
+    open=ExecutorchRuntime,
+    platform_hindrance=_platform_hindrance,
+    version=partial(version, "executorch"),
 )
