@@ -3,6 +3,7 @@
     python benchmarks/memory.py --megapixels 12 100 --many 10000
 
 Prints one JSON object. Each size runs in a process of its own; the photo is noise in JPEG, which costs most to decode.
+With --deep it is a TIFF of 16 bits in Display P3, and so is the result.
 """
 
 import argparse
@@ -16,6 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from mimdit.benchmarks.loading import peak_memory
+from mimdit.image import Photo, icc, save
+from mimdit.image.cicp import PRIMARIES
 
 ONE = """
 import sys
@@ -35,21 +38,22 @@ def main() -> None:
     parser.add_argument("--megapixels", type=float, nargs="*", default=[12, 100])
     parser.add_argument("--many", type=int, default=10_000)
     parser.add_argument("--threads", default="1")
+    parser.add_argument("--deep", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        sizes = [_one(Path(folder), megapixels, arguments.threads) for megapixels in arguments.megapixels]
+        sizes = [_one(Path(folder), size, arguments.threads, arguments.deep) for size in arguments.megapixels]
     result = {"sizes": sizes, "growth_mb": _growth(arguments.many), "restores": arguments.many}
     sys.stdout.write(json.dumps(result, indent=2) + "\n")
 
 
-def _one(folder: Path, megapixels: float, threads: str) -> dict[str, float]:
-    from PIL import Image
-
+def _one(folder: Path, megapixels: float, threads: str, deep: bool) -> dict[str, float]:
     side = round((megapixels * 1e6) ** 0.5)
-    source = folder / "photo.jpg"
+    source = folder / ("photo.tif" if deep else "photo.jpg")
     rows = np.random.default_rng(0).integers(0, 256, (64, side, 3), np.uint8)
-    Image.fromarray(np.resize(rows, (side, side, 3))).save(source, quality=90)
-    command = [sys.executable, "-c", ONE, str(source), "-o", str(folder / "out.jpg"), "--overwrite"]
+    pixels = np.resize(rows.astype(np.uint16) * 257 if deep else rows, (side, side, 3))
+    save(Photo(pixels, icc=icc.make("P3", PRIMARIES[12], 2.2) if deep else None), source, overwrite=True)
+    out = folder / f"out{source.suffix}"
+    command = [sys.executable, "-c", ONE, str(source), "-o", str(out), "--overwrite"]
     began = time.perf_counter()
     done = subprocess.run(
         [*command, "--variant", "denoise", "--threads", threads], check=True, capture_output=True, text=True

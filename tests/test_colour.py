@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from mimdit.image import Photo, cicp, icc, load, save
@@ -189,3 +191,21 @@ def test_cameras_say_adobe_rgb_without_a_profile(tmp_path: Path) -> None:
     assert profile is not None
     own = _colours()
     assert np.abs(_space(profile).to_srgb(own) - _space(PROFILES["Adobe RGB"]).to_srgb(own)).max() < 1e-6
+
+
+COORDINATE = st.floats(0.02, 0.2)  # of blue: a triangle with red and green whatever it is
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.tuples(COORDINATE, COORDINATE), st.floats(1.0, 3.0), st.integers(0, 2**32 - 1), st.booleans())
+def test_whatever_the_space_what_is_not_restored_keeps_its_bits(
+    blue: tuple[float, float], gamma: float, seed: int, deep: bool
+) -> None:
+    """Any curve and any third primary: the working space and back is the photo itself."""
+    red, green, _, white = PRIMARIES[1]
+    dtype = np.uint16 if deep else np.uint8
+    pixels = np.random.default_rng(seed).integers(0, np.iinfo(dtype).max, (5, 7, 3), dtype, endpoint=True)
+    photo = Photo(pixels, icc=icc.make("any", (red, green, blue, white), gamma))
+    working = photo.working()
+    assert working.shape == pixels.shape
+    assert np.array_equal(photo.with_working(working.copy()).pixels, pixels)
