@@ -5,7 +5,7 @@ factors say which of them differ; the files themselves say when one does not fol
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -39,6 +39,7 @@ class Factors(BaseModel):
     plan: str = Field(description="of all routing plans")
     calibration: str | None = Field(description="of the calibration set; null where none was used")
     precision: Precision
+    floating: str | None = Field(default=None, description="of the layers that stayed in float; null: none did")
     converter: str = Field(description="packages that built it, with their versions")
     scales: str | None = Field(default=None, description="of the quantization scales in ONNX files; null: none found")
     files: dict[str, str] = Field(description="path → sha256")
@@ -58,6 +59,7 @@ def factors_of(bundle: "Bundle") -> Factors:
         plan=_hash("".join(plans).encode()),
         calibration=_calibration(manifest),
         precision=manifest.precision,
+        floating=_floating(manifest.models),
         converter=", ".join(f"{name} {version}" for name, version in sorted(manifest.built_with.items())),
         scales=_scales(bundle, onnx),
         files={file.path: file.sha256 for file in manifest.files},
@@ -72,12 +74,17 @@ def differing(a: Factors, b: Factors) -> tuple[Factor, ...]:
     Whatever the manifests say: scales that differ though everything else is the same are another calibration, and a
     largest file that differs though the scales are the same, too, holds other weights.
     """
-    found: tuple[Factor, ...] = tuple(factor for factor in FACTORS if getattr(a, factor) != getattr(b, factor))
+    found: tuple[Factor, ...] = tuple(factor for factor in FACTORS if _value(a, factor) != _value(b, factor))
     if not found and a.scales != b.scales:
         return ("calibration",)
     if not found and a.files.get(a.largest) != b.files.get(b.largest):
         return ("weights",)
     return found
+
+
+def _value(factors: Factors, factor: Factor) -> object:
+    """Which layers stayed in float is a matter of precision, too."""
+    return (factors.precision, factors.floating) if factor == "precision" else getattr(factors, factor)
 
 
 def stale(new: Factors, old: Factors) -> str | None:
@@ -89,6 +96,11 @@ def stale(new: Factors, old: Factors) -> str | None:
 def _calibration(manifest: object) -> str | None:
     calibration = getattr(manifest, "calibration", None)
     return None if calibration is None else calibration.sha256[:16]
+
+
+def _floating(models: "Iterable[ModelEntry]") -> str | None:
+    kept = [f"{model.variant}-{model.tile}: {layer}" for model in models for layer in sorted(model.floating)]
+    return _hash("\n".join(kept).encode()) if kept else None
 
 
 def _fault(bundle: "Bundle", model: "ModelEntry") -> str | None:

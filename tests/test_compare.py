@@ -93,3 +93,13 @@ def test_pytest_benchmark_gets_its_statistics() -> None:
     assert entry["stats"]["data"] == SECONDS
     assert entry["stats"]["rounds"] == 64
     assert entry["stats"]["min"] <= entry["stats"]["q1"] <= entry["stats"]["median"] <= entry["stats"]["max"]
+
+
+def test_layers_left_in_float_are_a_matter_of_precision() -> None:
+    from mimdit.benchmarks.factors import differing, factors_of
+    from mimdit.bundle import open_bundle
+
+    one = factors_of(open_bundle())
+    assert one.floating is None
+    assert differing(one, one) == ()
+    assert differing(one, one.model_copy(update={"floating": "ab" * 8})) == ("precision",)
