@@ -15,7 +15,7 @@ from mimdit.files import write_file
 from mimdit.image import MAX_MEGAPIXELS, Photo, check_suffix, load, save
 from mimdit.image.credentials import Credentials
 from mimdit.image.provenance import with_provenance
-from mimdit.runtimes.audit import audit
+from mimdit.runtimes.audit import Audit, audit
 from mimdit.runtimes.explain import provenance_of
 from mimdit.runtimes.memory import Memory
 from mimdit.runtimes.restore import Restorer, VariantChoice
@@ -127,6 +127,9 @@ class PhotoRestorer:
             in_place=not settings.audit,
         )
         outcome.variant, outcome.runtime = restored.variant or "none", restored.runtime
+        found = None  # before the pixels go back into the file's colours
+        if settings.audit and restored.variants:
+            found = audit(working if window is None else window.of(working), restored.pixels)
         untouched = restored.variant is None and window is None and not settings.strip_metadata
         if untouched and output.suffix == source.suffix:
             # Nothing to restore: encoding again would change the pixels all the same.
@@ -145,14 +148,13 @@ class PhotoRestorer:
                 format = check_suffix(output).name
                 seal = partial(settings.credentials.sign, format=format, source=source, provenance=told)
         outcome.notes = photo.notes + save(photo, output, overwrite=settings.overwrite, seal=seal)
-        if settings.audit and restored.variants:
-            outcome.audit = self._audit(working if window is None else window.of(working), restored.pixels, output)
+        if found is not None:
+            outcome.audit = self._write_audit(found, output)
 
-    def _audit(self, before: np.ndarray, after: np.ndarray, output: Path) -> dict[str, Any]:
+    def _write_audit(self, found: Audit, output: Path) -> dict[str, Any]:
         """Writes the map beside the output, one pixel for 16 px, ten grey levels for one of the photo."""
         from PIL import Image
 
-        found = audit(before, after)
         path = output.with_name(f"{output.name}.audit.png")
         image = Image.fromarray(np.clip(found.map * 10, 0, 255).astype(np.uint8))
         write_file(path, lambda file: image.save(file, format="PNG"), overwrite=self._settings.overwrite)

@@ -101,7 +101,7 @@ def test_a_change_arrives_as_the_same_change(name: str) -> None:
     photo = Photo(own, icc=PROFILES[name])
     working = photo.working()
     wanted = np.clip(working + RNG.integers(-2000, 2000, working.shape), 0, 65535).astype(np.uint16)
-    result = space.to_srgb(photo.with_working(wanted).pixels)
+    result = space.to_srgb(photo.with_working(wanted.copy()).pixels)
     assert _difference(result, wanted / 65535) < 0.5
 
 

@@ -44,7 +44,7 @@ class Photo:
         return to_working(self.pixels, self.icc, self.grey)
 
     def with_working(self, restored: np.ndarray) -> "Photo":
-        """The same photo and metadata with the pixels that `working` gave, restored.
+        """The same photo and metadata with the pixels that `working` gave, restored; their memory is used again.
 
         Where nothing was changed every pixel comes back to the bit, also one whose colour sRGB does not hold.
         """
