@@ -150,10 +150,12 @@ def _kept_in_fp32(
         KeptOperation(module=fragile.module, operation=fragile.operation, reason=fragile.reason)
         for fragile in graph.fragile
     )
+    allowed = converter.platform not in converter.all_half
+    words = "in fp32 stays" if allowed else f"for {converter.platform} all is fp16, though it does not hold"
     for operation in kept:
         place = operation.module or "the graph"
-        tell(f"{graph.name}: in fp32 stays {operation.operation} of {place}: {operation.reason}")
-    return kept
+        tell(f"{graph.name}: {words} {operation.operation} of {place}: {operation.reason}")
+    return kept if allowed else ()
 
 
 def _parity(

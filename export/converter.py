@@ -44,6 +44,7 @@ class Converter:
     # Whether fp16 files compute in fp16, so that the operations of `graph.fragile` are kept in fp32. Elsewhere fp16 is
     # how weights are stored.
     half_arithmetic: bool = False
+    all_half: frozenset[str] = frozenset()  # platforms whose converter takes no exceptions from fp16
     remark: Callable[[Path], str] | None = None  # what else a written file has to say while building
     # Where a file is made for one kind of system or chip: what each is called here and how it is converted for, and
     # which of them `convert` is for. Empty and None where one file serves all.

@@ -109,6 +109,7 @@ CONVERTER = Converter(
     convert=_PLATFORMS["xnnpack"],
     tensor_names=_tensor_names,
     half_arithmetic=True,
+    all_half=frozenset({"coreml", "qnn"}),
     platform="xnnpack",
     platforms=_PLATFORMS,
     remark=_remark,

@@ -7,7 +7,7 @@ import torch
 
 from mimdit.errors import CheckFailedError
 from mimdit.export import EXPORTERS
-from mimdit.export.build import build
+from mimdit.export.build import _kept_in_fp32, build
 from mimdit.export.fp16_lint import LARGEST
 from mimdit.export.graph import DeployableGraph
 from mimdit.model.mimdit import MiMDiT
@@ -71,6 +71,14 @@ def test_without_the_lint_the_file_is_wrong(
     with pytest.raises(CheckFailedError, match="parity"):
         build([planted], converter, "fp16", tmp_path / "bad.mimdit", command="")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_where_no_exception_can_be_made_it_is_said_and_not_claimed(planted: DeployableGraph) -> None:
+    converter = next(converter for converter in EXPORTERS if converter.target == "executorch")
+    told: list[str] = []
+    assert _kept_in_fp32(planted, converter.on("coreml"), "fp16", told.append) == ()
+    assert any(f"for coreml all is fp16, though it does not hold conv2d of {BLOCK}.first" in line for line in told)
+    assert f"{BLOCK}.first" in [kept.module for kept in _kept_in_fp32(planted, converter, "fp16", told.append)]
 
 
 def test_where_fp16_is_storage_nothing_has_to_be_kept(planted: DeployableGraph, tmp_path: Path) -> None:
