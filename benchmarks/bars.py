@@ -45,7 +45,8 @@ class Bar:
 
 def bars(summaries: Sequence[Summary], method: str, clean: str = "clean_cbsd34") -> list[Bar]:
     """Every bar whose photos were measured. `method` is the bundle's name in the summaries."""
-    ours = {(s.degradation, s.dataset): s for s in summaries if s.method == method and s.variant in VARIANTS}
+    asked = [s for s in summaries if s.method == method and s.variant in VARIANTS and s.variant != "general"]
+    ours = {(s.degradation, s.dataset): s for s in asked}
     rows: list[Bar] = []
     for key, wanted in _AT_LEAST.items():
         if (found := ours.get(key)) and found.restored.psnr is not None:

@@ -134,7 +134,8 @@ def quality_table(summaries: Sequence[Summary], method: str) -> TableContent:
     """A row a group: before and after."""
     rows = []
     for s in summaries:
-        if s.method == method and s.variant in VARIANTS and s.degradation != CLEAN:
+        own = s.variant in VARIANTS and (s.variant != "general" or "+" in s.degradation)
+        if s.method == method and own and s.degradation != CLEAN:
             before, after = s.input, s.restored
             cells = (_number(q, ".3f") for q in (before.ssim, after.ssim, before.flip, after.flip))
             rows.append((f"{s.degradation} ({s.dataset}), {s.variant}", *cells))

@@ -28,6 +28,7 @@ def test_bars_are_held_against_inputs_peers_and_figures() -> None:
     found = bars(
         [
             summary("noise-25", "clean_cbsd34", OURS, "denoise", 20, 30.5),
+            summary("noise-25", "clean_cbsd34", OURS, "general", 20, 27.0),
             summary("noise", "denoise_real", OURS, "denoise", 37, 37.2),
             summary("noise", "denoise_real", "FFDNet, told", None, 37, 37.3),
             summary("noise", "denoise_real", "BM3D, told", None, 37, 37.1),
