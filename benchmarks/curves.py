@@ -10,7 +10,6 @@ import json
 import shlex
 import sys
 from dataclasses import dataclass
-from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +19,7 @@ import typer
 
 from mimdit.benchmarks.table import TableContent, markdown_lines
 from mimdit.errors import MimditError
+from mimdit.figures import png
 from mimdit.files import write_file
 
 __all__ = ["Curves", "draw", "read_log", "stage_table"]
@@ -65,7 +65,7 @@ def stage_table(logs: dict[str, Curves]) -> TableContent:
 
 def draw(logs: dict[str, Curves], path: Path) -> None:
     """Write the picture as PNG."""
-    from matplotlib.figure import Figure  # not pyplot: no display, no state
+    from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 2.2 * len(logs)), layout="constrained")
     for row, (name, curves) in enumerate(logs.items()):
@@ -84,9 +84,7 @@ def draw(logs: dict[str, Curves], path: Path) -> None:
         for axes in (left, right):
             axes.tick_params(labelsize=7)
             axes.grid(alpha=0.3)
-    file = BytesIO()
-    figure.savefig(file, format="png", dpi=90)
-    write_file(path, file.getvalue(), overwrite=True)
+    write_file(path, png(figure, 90), overwrite=True)
 
 
 def main(

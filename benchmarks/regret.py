@@ -1,6 +1,7 @@
 """Regret: what dynamic routing would have made of a photo that a frozen variant restored, and which plan fits."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from mimdit.config import TILE_OVERLAP
 from mimdit.metrics import psnr
 from mimdit.model.checkpoint import load_model
 from mimdit.model.mimdit import MiMDiT
+from mimdit.model.moe import Routing
 from mimdit.pixels import to_unit
 from mimdit.routing.plan import GROUPS, RoutingPlan
 from mimdit.targets import VARIANTS, Variant
@@ -45,21 +47,19 @@ class Regret:
         return max(self.fits, key=lambda name: (self.fits[name].decibels or 0.0, self.fits[name].agreement))
 
 
-class _Watched(TorchRuntime):
-    """A dynamic model that remembers what its routers chose: i64[blocks,4,k] for every tile."""
+@contextmanager
+def _watched(model: MiMDiT) -> Iterator[list[np.ndarray]]:
+    """What the model's routers choose inside the block: i64[blocks,4,k] for every tile."""
+    chosen: list[np.ndarray] = []
 
-    def __init__(self, model: MiMDiT):
-        super().__init__(model, steps=1)
-        self.chosen: list[np.ndarray] = []
+    def note(branch: torch.nn.Module, inputs: object, outputs: tuple[object, object, list[Routing]]) -> None:
+        chosen.append(torch.stack([routing.chosen[0] for routing in outputs[2]]).numpy())
 
-    def _run(self, image: np.ndarray, photo: np.ndarray) -> np.ndarray:
-        with torch.inference_mode():
-            tile, whole = torch.from_numpy(image), torch.from_numpy(photo)
-            degraded, skips = self._model.codec.encode(tile)
-            guidance = self._model.guide(tile, degraded, whole)
-            self.chosen.append(torch.stack([routing.chosen[0] for routing in guidance.routings]).numpy())
-            restored = self._model.sample(guidance)
-            return self._model.codec.decode(restored, degraded, tile, skips).clamp(0, 1).numpy()
+    hook = model.branch.register_forward_hook(note)
+    try:
+        yield chosen
+    finally:
+        hook.remove()
 
 
 def load_variants(folder: Path) -> dict[Variant, MiMDiT]:
@@ -71,15 +71,15 @@ def photo_regret(
     photo: np.ndarray, truth: np.ndarray | None, student: MiMDiT, variants: dict[Variant, MiMDiT]
 ) -> Regret:
     """Restore u8[H,W,3] by dynamic routing and by every variant; `truth` is of the same size."""
-    watched = _Watched(student)
-    dynamic = restore_photo(photo, watched, TILE_OVERLAP)
+    with _watched(student) as chosen:
+        dynamic = restore_photo(photo, TorchRuntime(student, steps=1), TILE_OVERLAP)
     fits = {}
     for name, model in variants.items():
         plan = model.shape.plan
         assert plan is not None
         frozen = restore_photo(photo, TorchRuntime(model, steps=1), TILE_OVERLAP)
         change = float(np.abs(frozen.astype(np.float32) - dynamic).mean())
-        fits[name] = Fit(_agreement(plan, watched.chosen), change, _decibels(frozen, truth))
+        fits[name] = Fit(_agreement(plan, chosen), change, _decibels(frozen, truth))
     return Regret(_decibels(dynamic, truth), fits)
 
 

@@ -1,11 +1,11 @@
 """Heat maps of what routers decide: Inter-MoE weights and Intra-MoE choices, one row a degradation."""
 
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 
+from mimdit.figures import png
 from mimdit.files import write_file
 from mimdit.routing.information import choice_shares
 from mimdit.routing.plan import GROUPS
@@ -33,7 +33,7 @@ def write_maps(statistics: RouterStatistics, kinds: Sequence[str], folder: Path)
 
 
 def _write(values: np.ndarray, rows: Sequence[str], columns: Sequence[str], title: str, path: Path) -> None:
-    from matplotlib.figure import Figure  # not pyplot: no display, no state
+    from matplotlib.figure import Figure
 
     figure = Figure(figsize=(max(7.0, 0.3 * len(columns) + 2), 3.4), layout="constrained")
     axes = figure.add_subplot()
@@ -43,6 +43,4 @@ def _write(values: np.ndarray, rows: Sequence[str], columns: Sequence[str], titl
     axes.set_xlabel("MiM block and group")
     axes.set_title(title, fontsize=10)
     figure.colorbar(image, ax=axes, pad=0.01)
-    file = BytesIO()
-    figure.savefig(file, format="png", dpi=110)
-    write_file(path, file.getvalue(), overwrite=True)
+    write_file(path, png(figure, 110), overwrite=True)

@@ -7,14 +7,13 @@ from statistics import fmean
 
 import numpy as np
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 from mimdit.benchmarks.datasets import Group
 from mimdit.benchmarks.quality import quality
 from mimdit.benchmarks.torch_models import TorchRuntime, restore_photo
 from mimdit.config import PHOTO_SIZE, TILE_OVERLAP
 from mimdit.model.checkpoint import load_model
+from mimdit.model.cost import gmac
 from mimdit.model.mimdit import MiMDiT
 from mimdit.pixels import to_unit
 
@@ -96,7 +95,5 @@ def gradient_ratio(photo: np.ndarray, truth: np.ndarray) -> float:
 
 def cost(model: MiMDiT, steps: int) -> tuple[int, float]:
     """Parameters, and 10⁹ multiply-accumulates of a tile: of dynamic routing only the sub-experts that it chose."""
-    counter = FlopCounterMode(display=False)
-    with counter, torch.no_grad(), sdpa_kernel(SDPBackend.MATH):  # a fused kernel is not counted
-        model(torch.rand(1, 3, _TILE, _TILE), torch.rand(1, 3, PHOTO_SIZE, PHOTO_SIZE), steps=steps)
-    return sum(p.numel() for p in model.parameters()), counter.get_total_flops() / 2e9
+    image, photo = torch.rand(1, 3, _TILE, _TILE), torch.rand(1, 3, PHOTO_SIZE, PHOTO_SIZE)
+    return sum(p.numel() for p in model.parameters()), gmac(lambda: model(image, photo, steps=steps))

@@ -1,8 +1,6 @@
 """Core AI, Apple's successor to Core ML: an .aimodel folder from the ExportedProgram. Beta, as its packages are."""
 
-import contextlib
 import hashlib
-import io
 import itertools
 import json
 import warnings
@@ -14,6 +12,7 @@ import numpy as np
 
 from mimdit.export.converter import Converter
 from mimdit.manifest import ID_KEY
+from mimdit.silence import silenced
 from mimdit.targets import Precision
 
 if TYPE_CHECKING:
@@ -27,11 +26,7 @@ _METADATA = "metadata.json"
 def _convert(graphs: Sequence["DeployableGraph"], precision: Precision, folder: Path, bundle_id: str) -> None:
     import torch
 
-    with (
-        warnings.catch_warnings(),
-        contextlib.redirect_stdout(io.StringIO()),
-        contextlib.redirect_stderr(io.StringIO()),
-    ):
+    with warnings.catch_warnings(), silenced():
         warnings.simplefilter("ignore")
         import coreai.authoring  # noqa: F401  must come first
         import coreai_torch

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 from mimdit.config import PHOTO_SIZE
 from mimdit.errors import CheckpointError
+from mimdit.model.cost import gmac
 from mimdit.model.mimdit import MiMDiT
 from mimdit.model.sampler import TRAIN_TIMESTEPS, seed_noise, sigma_schedule
 from mimdit.routing.plan import RoutingPlan
@@ -82,10 +81,7 @@ class DeployableGraph(nn.Module):
 
     def cost(self) -> tuple[int, float]:
         """Parameters (constants folded from the time left out) and 10⁹ multiply-accumulates for one tile."""
-        counter = FlopCounterMode(display=False)
-        with counter, torch.no_grad(), sdpa_kernel(SDPBackend.MATH):  # a fused kernel is not counted
-            self(*self.example_inputs())
-        return sum(p.numel() for p in self.model.parameters()), counter.get_total_flops() / 2e9
+        return sum(p.numel() for p in self.model.parameters()), gmac(lambda: self(*self.example_inputs()))
 
 
 class _Clock:

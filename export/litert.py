@@ -1,14 +1,13 @@
 """LiteRT: through litert-torch to .tflite. At fp16 the weights are stored so; a CPU computes in fp32 all the same."""
 
-import io
 import os
 from collections.abc import Iterable, Sequence
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mimdit.export.converter import Converter
 from mimdit.manifest import ID_KEY
+from mimdit.silence import silenced
 from mimdit.targets import Precision
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ def _with_half_weights(path: Path) -> bytes:
         ),
         algorithm_key="float_casting",
     )
-    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):  # progress bars and a table
+    with silenced():
         quantized = quantizer.quantize().quantized_model
     assert quantized is not None
     return bytes(quantized)

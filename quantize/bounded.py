@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from mimdit.errors import CheckFailedError
 from mimdit.export.converter import Converter
+from mimdit.figures import png
 from mimdit.quantize.quality import allowance, decibels, drops, times
 from mimdit.quantize.recipe import ALWAYS_FLOAT, READS_A_CONSTANT, Recipe, by, float_file
 from mimdit.runtimes import find as find_runtime
@@ -112,14 +113,11 @@ def size(folder: Path) -> float:
 
 def pareto_chart(found: Bounded, title: str, max_drop: float) -> bytes:
     """PNG: dB lost against latency and against size; the chosen attempt is filled, the bound is a line."""
-    import io
 
-    import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
     axes = [("times faster than fp32", lambda p: p.twin / p.milliseconds), ("MB", lambda p: p.megabytes)]
     for panel, (label, value) in zip(panels, axes, strict=True):
         for point in found.points:
@@ -130,7 +128,4 @@ def pareto_chart(found: Bounded, title: str, max_drop: float) -> bytes:
         panel.set_xlabel(label)
     panels[0].set_ylabel("dB lost where most is")
     figure.suptitle(f"{title}; numbers: layers back in float")
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=110)
-    plt.close(figure)
-    return file.getvalue()
+    return png(figure, 110)

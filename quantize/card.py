@@ -1,8 +1,8 @@
 """CALIBRATION.md and its plot: what a quantized bundle's activations were seen on. They lie in the bundle."""
 
-import io
 from pathlib import Path
 
+from mimdit.figures import png
 from mimdit.files import write_file
 from mimdit.manifest import Calibration
 from mimdit.quantize.calibration import MEASURES, CalibrationSet
@@ -36,12 +36,10 @@ def _words(facts: Calibration) -> str:
 
 def _plot(tiles: CalibrationSet) -> bytes:
     """PNG: a dot for each tile, in two of the three measures at a time; colours are degradations."""
-    import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, panels = plt.subplots(1, 2, figsize=(8, 3.4), layout="constrained")
+    figure = Figure(figsize=(8, 3.4), layout="constrained")
+    panels = figure.subplots(1, 2)
     kinds = list(dict.fromkeys(tile.kind for tile in tiles.tiles))
     for panel, other in zip(panels, MEASURES[1:], strict=True):
         for kind in kinds:
@@ -51,7 +49,4 @@ def _plot(tiles: CalibrationSet) -> bytes:
         panel.set_xlabel(MEASURES[0])
         panel.set_ylabel(other)
     panels[1].legend(fontsize=7)
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=100)
-    plt.close(figure)
-    return file.getvalue()
+    return png(figure, 100)

@@ -3,11 +3,9 @@
 At w8 the weights of layers have 8 bits and a DEQUANTIZE behind each; at w8a8 layers take and give 8-bit numbers.
 """
 
-import contextlib
-import io
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +13,7 @@ from mimdit.export import litert as exporter
 from mimdit.export.converter import Converter
 from mimdit.files import write_file
 from mimdit.quantize.recipe import TOLERANCE, Recipe, float_file, layer_of
+from mimdit.silence import silenced
 from mimdit.targets import Precision
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ def _quantized(path: Path, precision: Precision, floating: list[str], recipe: Re
             operation_name=qtyping.TFLOperationName.ALL_SUPPORTED,
             algorithm_key="no_quantize",
         )
-    with _quiet():
+    with silenced():
         seen = None
         if precision == "w8a8":
             seen = _extremes(
@@ -116,13 +115,6 @@ def _outputs(path: Path, layers: frozenset[str]) -> list[str]:
             if any(layer_of(names[i]) in layers for i in operation.inputs if i >= 0):
                 found += [names[i] for i in operation.outputs]
     return found
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """It draws progress bars and prints a table."""
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        yield
 
 
 CONVERTER = Converter(

@@ -5,7 +5,6 @@ choice (sums too) `denoise` lost 0.4 dB and was 2.1 times as fast as fp32, so it
 """
 
 import contextlib
-import io
 import logging
 import re
 import tempfile
@@ -18,6 +17,7 @@ from mimdit.export.converter import Converter
 from mimdit.manifest import ID_KEY
 from mimdit.quantize.recipe import TOLERANCE, Recipe, float_file, layer_of
 from mimdit.runtimes.openvino import PRECISION_KEY
+from mimdit.silence import silenced
 from mimdit.targets import Precision
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _quiet() -> Any:
     import nncf
 
     nncf.set_log_level(logging.ERROR)
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    with silenced():
         yield
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mimdit.errors import MimditError
 from mimdit.export import onnx as exporter
+from mimdit.figures import png
 from mimdit.files import write_file
 from mimdit.manifest import Calibration, describe
 from mimdit.quantize import onnx
@@ -160,24 +161,18 @@ def markdown(found: Sensitivity, limit: int | None = None) -> str:
 
 def chart(found: Sensitivity, limit: int = 30) -> bytes:
     """PNG: a bar for each of the most sensitive layers."""
-    import io
 
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
+    from matplotlib.figure import Figure
 
     top = sorted(found.layers, key=lambda layer: -layer.mean)[:limit]
-    figure, axes = plt.subplots(figsize=(9, 0.8 + 0.24 * len(top)), layout="constrained")
+    figure = Figure(figsize=(9, 0.8 + 0.24 * len(top)), layout="constrained")
+    axes = figure.subplots()
     axes.barh([layer.name for layer in top], [layer.mean for layer in top], color="#0b6e4f")
     axes.invert_yaxis()
     axes.set_xlabel("dB lost when this layer alone is quantized")
     axes.set_title(f"{found.variant}: the {len(top)} most sensitive of {len(found.layers)} layers")
     axes.tick_params(axis="y", labelsize=7)
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=110)
-    plt.close(figure)
-    return file.getvalue()
+    return png(figure, 110)
 
 
 def _known(path: Path) -> Sensitivity | None:
