@@ -18,7 +18,7 @@ from mimdit.benchmarks.datasets import Group
 from mimdit.benchmarks.device import this_device
 from mimdit.benchmarks.drift import drift, reference_of
 from mimdit.benchmarks.factors import factors_of
-from mimdit.benchmarks.latency import Timing, timer_cost, timings
+from mimdit.benchmarks.latency import Timing, noise_inputs, timer_cost, timings
 from mimdit.benchmarks.loading import Loading, measure_loading
 from mimdit.benchmarks.meters import measure_energy
 from mimdit.benchmarks.methods import MATCHED, Method, bundle_method
@@ -27,7 +27,7 @@ from mimdit.benchmarks.provenance import provenance
 from mimdit.benchmarks.roofline import measure_roofs, reached
 from mimdit.benchmarks.run_file import ImageResult, Key, Latency, Memory, Result, Run, Samples, Size
 from mimdit.runtimes import open_runtime
-from mimdit.runtimes.base import PHOTO_SHAPE, Runtime
+from mimdit.runtimes.base import Runtime
 
 if TYPE_CHECKING:
     from mimdit.benchmarks.device import Device
@@ -139,9 +139,7 @@ def _graph_times(subjects: Sequence[_Subject], plan: Plan, advance: Advance) -> 
     rng = np.random.default_rng(plan.seed)
     calls = []
     for subject in subjects:
-        tile = subject.runtime.tile
-        image, photo = rng.random((1, 3, tile, tile), np.float32), rng.random(PHOTO_SHAPE, np.float32)
-        calls.append(partial(subject.runtime.run, image, photo))
+        calls.append(partial(subject.runtime.run, *noise_inputs(subject.runtime.tile, rng)))
     return timings(calls, samples=plan.samples, duration=plan.duration, seed=plan.seed, advance=advance)
 
 

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mimdit.benchmarks.latency import noise_inputs
 from mimdit.bundle import Bundle, open_bundle
-from mimdit.config import PHOTO_SIZE
 from mimdit.example_photos import EXAMPLES
 from mimdit.runtimes import open_runtime
 from mimdit.runtimes.restore import best_tile
@@ -94,9 +94,7 @@ def _restore(folder: Path, out: Path, bundle: Bundle, jobs: int) -> float:
 
 def _tiles_per_second(bundle: Bundle, tile: int, count: int) -> float:
     runtime = open_runtime(bundle, _VARIANT, tile=tile)
-    rng = np.random.default_rng(0)
-    image = rng.random((1, 3, tile, tile), np.float32)
-    photo = rng.random((1, 3, PHOTO_SIZE, PHOTO_SIZE), np.float32)
+    image, photo = noise_inputs(tile, np.random.default_rng(0))
     runtime.run(image, photo)  # the first is slower
     began = time.perf_counter()
     for _ in range(count):

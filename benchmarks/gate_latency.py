@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from mimdit.benchmarks.gate_statistics import CONFIDENCE, Interval, judge, samples_needed
-from mimdit.benchmarks.latency import timings
+from mimdit.benchmarks.latency import noise_inputs, timings
 from mimdit.benchmarks.statistics import median_interval
 from mimdit.benchmarks.verdict import Finding
 from mimdit.runtimes import open_runtime
-from mimdit.runtimes.base import PHOTO_SHAPE
 
 if TYPE_CHECKING:
     from mimdit.bundle import Bundle
@@ -46,8 +45,7 @@ def race(
 ) -> Race:
     """Time a tile of one variant through both. Raises BundleError where a bundle has no such variant."""
     tile = new.entry(variant).tile
-    rng = np.random.default_rng(0)
-    image, photo = rng.random((1, 3, tile, tile), np.float32), rng.random(PHOTO_SHAPE, np.float32)
+    image, photo = noise_inputs(tile, np.random.default_rng(0))
     runtimes = [open_runtime(bundle, variant, tile=tile, threads=threads) for bundle in (new, old, old)]
     calls = [partial(runtime.run, image, photo) for runtime in runtimes]
     first, second, third = timings(calls, samples=rounds, advance=advance)

@@ -16,7 +16,7 @@ import numpy as np
 from mimdit.benchmarks.device import this_device
 from mimdit.benchmarks.drift import decibels
 from mimdit.benchmarks.golden import GOLDEN_NAME, Cuda, GoldenContent, GoldenEntry, GoldenFile, golden_id
-from mimdit.benchmarks.latency import timings
+from mimdit.benchmarks.latency import noise_inputs, timings
 from mimdit.benchmarks.loading import peak_memory
 from mimdit.benchmarks.provenance import provenance
 from mimdit.benchmarks.run_file import Samples
@@ -26,7 +26,7 @@ from mimdit.errors import MissingPackageError
 from mimdit.example_photos import EXAMPLES, Example, read_examples
 from mimdit.files import write_file, write_folder
 from mimdit.image import load
-from mimdit.runtimes.base import PHOTO_SHAPE, Runtime
+from mimdit.runtimes.base import Runtime
 from mimdit.targets import VARIANT_DEGRADATIONS
 
 __all__ = ["record_golden"]
@@ -122,9 +122,8 @@ def _write_png(path: Path, pixels: np.ndarray) -> None:
 
 
 def _tile_times(runtime: Runtime) -> Samples:
-    rng = np.random.default_rng(0)
-    image = rng.random((1, 3, runtime.tile, runtime.tile), np.float32)
-    timing = timings([partial(runtime.run, image, rng.random(PHOTO_SHAPE, np.float32))], samples=_SAMPLES)[0]
+    inputs = noise_inputs(runtime.tile, np.random.default_rng(0))
+    timing = timings([partial(runtime.run, *inputs)], samples=_SAMPLES)[0]
     return Samples.of(timing.seconds)
 
 

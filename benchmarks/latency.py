@@ -9,11 +9,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-__all__ = ["Timing", "rounds", "settled", "timer_cost", "timings", "warm_up"]
+import numpy as np
+
+from mimdit.runtimes.base import PHOTO_SHAPE
+
+__all__ = ["Timing", "noise_inputs", "rounds", "settled", "timer_cost", "timings", "warm_up"]
 
 _WINDOW = 5  # samples that are compared with the same number before them
 _SETTLED = 0.05  # their medians differ by less than this share
 _PATIENCE = 60  # samples after which a machine that never settles is measured all the same, and said not to be steady
+
+
+def noise_inputs(tile: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """f32[1,3,tile,tile] and f32[1,3,64,64] in 0..1: what a graph is given where only its time is asked for."""
+    return rng.random((1, 3, tile, tile), np.float32), rng.random(PHOTO_SHAPE, np.float32)
 
 
 @dataclass(frozen=True)

@@ -21,13 +21,12 @@ import numpy as np
 import typer
 
 from mimdit.benchmarks.device import this_device, versions
-from mimdit.benchmarks.latency import timings
+from mimdit.benchmarks.latency import noise_inputs, timings
 from mimdit.benchmarks.statistics import median_interval
 from mimdit.bundle import Bundle, open_bundle
 from mimdit.errors import BundleError, MimditError, MissingPackageError
 from mimdit.files import write_file
 from mimdit.runtimes import open_runtime
-from mimdit.runtimes.base import PHOTO_SHAPE
 from mimdit.targets import VARIANTS, Variant
 
 if TYPE_CHECKING:
@@ -229,9 +228,7 @@ def main(
     chosen: Variant | None = next((name for name in VARIANTS if name == variant), None)
     if chosen is None:
         raise MimditError(f"no variant {variant!r}: choose from {', '.join(VARIANTS)}")
-    rng = np.random.default_rng(0)
-    image = rng.random((1, 3, tile, tile), np.float32)
-    photo = rng.random(PHOTO_SHAPE, np.float32)
+    image, photo = noise_inputs(tile, np.random.default_rng(0))
     load = round(os.getloadavg()[0], 2)
     contenders: list[Contender] = []
     for path in bundles:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mimdit.benchmarks.latency import noise_inputs
 from mimdit.benchmarks.run_file import OperationShare
-from mimdit.runtimes.base import PHOTO_SHAPE
 
 if TYPE_CHECKING:
     from mimdit.bundle import Bundle
@@ -29,11 +29,8 @@ def profile(bundle: "Bundle", entry: "ModelEntry", threads: int) -> tuple[Operat
     measure = {"onnx": _onnx, "openvino": _openvino}.get(bundle.manifest.target)
     if measure is None:
         return ()
-    generator = np.random.default_rng(0)
-    inputs = {
-        "image": generator.random((1, 3, entry.tile, entry.tile), np.float32),
-        "photo": generator.random(PHOTO_SHAPE, np.float32),
-    }
+    image, photo = noise_inputs(entry.tile, np.random.default_rng(0))
+    inputs = {"image": image, "photo": photo}
     return _shares(measure(bundle.file(entry.file), inputs, threads))
 
 

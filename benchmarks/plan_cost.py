@@ -7,14 +7,13 @@ from statistics import median
 
 import numpy as np
 
-from mimdit.benchmarks.latency import timings
+from mimdit.benchmarks.latency import noise_inputs, timings
 from mimdit.bundle import Bundle
 from mimdit.example_photos import EXAMPLES, read_examples
 from mimdit.image import load
 from mimdit.metrics import psnr
 from mimdit.pixels import to_unit
 from mimdit.runtimes import open_runtime
-from mimdit.runtimes.base import PHOTO_SHAPE
 from mimdit.runtimes.restore import Restorer
 from mimdit.targets import Variant
 
@@ -39,8 +38,7 @@ def plan_costs(variants: Sequence[tuple[Bundle, Variant]], samples: int) -> list
     calls = []
     for bundle, variant in variants:
         runtime = open_runtime(bundle, variant)
-        tile = rng.random((1, 3, runtime.tile, runtime.tile), dtype=np.float32)
-        calls.append(partial(runtime.run, tile, rng.random(PHOTO_SHAPE, dtype=np.float32)))
+        calls.append(partial(runtime.run, *noise_inputs(runtime.tile, rng)))
     times = timings(calls, samples=samples)
     costs = []
     for (bundle, variant), timing in zip(variants, times, strict=True):

@@ -9,6 +9,7 @@ Times are those of one tile, all bundles in turns. The crops are of the package'
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Annotated
@@ -20,7 +21,7 @@ from mimdit.benchmarks.accuracy import evaluate
 from mimdit.benchmarks.accuracy_report import Report
 from mimdit.benchmarks.datasets import Group, example_groups, manifest_groups, select
 from mimdit.benchmarks.device import this_device
-from mimdit.benchmarks.latency import timings
+from mimdit.benchmarks.latency import noise_inputs, timings
 from mimdit.benchmarks.methods import MATCHED, bundle_method
 from mimdit.bundle import Bundle, open_bundle
 from mimdit.errors import MimditError
@@ -28,7 +29,6 @@ from mimdit.example_photos import EXAMPLES, read_examples
 from mimdit.files import write_file
 from mimdit.image import load
 from mimdit.runtimes import open_runtime
-from mimdit.runtimes.base import PHOTO_SHAPE
 from mimdit.runtimes.restore import restore
 
 __all__ = ["Line", "crops", "lines", "markdown"]
@@ -55,9 +55,7 @@ def lines(bundles: Sequence[Bundle], groups: Sequence[Group], threads: int, samp
     calls = []
     for bundle in bundles:
         runtime = open_runtime(bundle, bundle.variants[0], threads=threads)
-        tile = rng.random((1, 3, runtime.tile, runtime.tile), np.float32)
-        photo = rng.random(PHOTO_SHAPE, np.float32)
-        calls.append(lambda runtime=runtime, tile=tile, photo=photo: runtime.run(tile, photo))
+        calls.append(partial(runtime.run, *noise_inputs(runtime.tile, rng)))
     times = [1e3 * median(timing.seconds) for timing in timings(calls, samples=samples)]
     found = []
     for bundle, milliseconds in zip(bundles, times, strict=True):
