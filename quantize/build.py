@@ -3,6 +3,7 @@
 import json
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -53,52 +54,38 @@ def build(
     With `max_drop` what was tried lies in the recipe's work folder, as JSON and as a chart, and is not tried again.
     Raises CheckFailedError also where the bound cannot be kept, and where a file is slower and `require_faster` is set.
     """
-    if recipe.work is None:
-        with tempfile.TemporaryDirectory(prefix="mimdit-work-") as scratch:
-            return build(
-                graphs,
-                converter,
-                precision,
-                out,
-                recipe=recipe.at(Path(scratch)),
-                max_drop=max_drop,
-                require_faster=require_faster,
-                command=command,
-                add_dispatcher=add_dispatcher,
-                overwrite=overwrite,
-                threads=threads,
-                tell=tell,
-                steps=steps,
-            )
-    exporter = twin_of(converter)
-    if max_drop is not None:
-        for graph in graphs:
-            chosen = _bounded(graph, converter, exporter, precision, recipe, max_drop, threads, tell, steps)
-            recipe = recipe.keeping(graph.name, chosen)
-    tiles = recipe.calibration(graphs[0].tile) if precision == "w8a8" else None
+    with ExitStack() as scratch:
+        if recipe.work is None:
+            recipe = recipe.at(Path(scratch.enter_context(tempfile.TemporaryDirectory(prefix="mimdit-work-"))))
+        exporter = twin_of(converter)
+        if max_drop is not None:
+            for graph in graphs:
+                chosen = _bounded(graph, converter, exporter, precision, recipe, max_drop, threads, tell, steps)
+                recipe = recipe.keeping(graph.name, chosen)
+        tiles = recipe.calibration(graphs[0].tile) if precision == "w8a8" else None
 
-    def convert(
-        told: Convert, graphs: Sequence["DeployableGraph"], precision: Precision, folder: Path, bundle_id: str
-    ) -> None:
-        told(graphs, precision, folder, bundle_id)
-        if tiles is not None:
-            write_card(folder, tiles)
-        for graph in graphs:
-            _judge(graph, converter, exporter, precision, folder, recipe, threads, require_faster, tell)
+        def convert(
+            told: Convert, graphs: Sequence["DeployableGraph"], precision: Precision, folder: Path, bundle_id: str
+        ) -> None:
+            told(graphs, precision, folder, bundle_id)
+            if tiles is not None:
+                write_card(folder, tiles)
+            for graph in graphs:
+                _judge(graph, converter, exporter, precision, folder, recipe, threads, require_faster, tell)
 
-    told = by(converter, recipe)
-    return build_bundle(
-        graphs,
-        replace(told, convert=partial(convert, told.convert)),
-        precision,
-        out,
-        command=command,
-        add_dispatcher=add_dispatcher,
-        calibration=tiles and tiles.describe(),
-        floating=recipe.floating,
-        overwrite=overwrite,
-        tell=tell,
-    )
+        told = by(converter, recipe)
+        return build_bundle(
+            graphs,
+            replace(told, convert=partial(convert, told.convert)),
+            precision,
+            out,
+            command=command,
+            add_dispatcher=add_dispatcher,
+            calibration=tiles and tiles.describe(),
+            floating=recipe.floating,
+            overwrite=overwrite,
+            tell=tell,
+        )
 
 
 def twin_of(converter: Converter) -> Converter:

@@ -11,6 +11,7 @@ from pathlib import Path
 from mimdit.errors import CheckpointError
 from mimdit.model.checkpoint import load_model, save_model
 from mimdit.routing.freeze import round_to_half
+from mimdit.train.release import named_folders
 
 
 def collect(out: Path, models: dict[str, Path]) -> None:
@@ -24,10 +25,7 @@ def collect(out: Path, models: dict[str, Path]) -> None:
 
 
 def main(out: str, *models: str) -> None:
-    named = [text.partition("=") for text in models]
-    if not named or not all(equals for _, equals, _ in named):
-        raise CheckpointError("write NAME=FOLDER for every variant")
-    collect(Path(out), {name: Path(folder) for name, _, folder in named})
+    collect(Path(out), named_folders(models))
 
 
 if __name__ == "__main__":

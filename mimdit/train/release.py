@@ -8,6 +8,7 @@ first. Every folder loads as any other: `mimdit evaluate weights/reference --ste
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from mimdit.errors import CheckpointError
@@ -31,10 +32,15 @@ def release(out: Path, models: dict[str, Path]) -> None:
 
 
 def main(out: str, *models: str) -> None:
-    named = [text.partition("=") for text in models]
+    release(Path(out), named_folders(models))
+
+
+def named_folders(texts: Sequence[str]) -> dict[str, Path]:
+    """`NAME=FOLDER` each → name → folder, in their order. Raises CheckpointError."""
+    named = [text.partition("=") for text in texts]
     if not named or not all(equals for _, equals, _ in named):
-        raise CheckpointError("write NAME=FOLDER for every model, the whole one first")
-    release(Path(out), {name: Path(folder) for name, _, folder in named})
+        raise CheckpointError("write NAME=FOLDER for every model")
+    return {name: Path(folder) for name, _, folder in named}
 
 
 if __name__ == "__main__":
