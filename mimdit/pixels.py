@@ -1,5 +1,7 @@
 """Pixel values: what a photo array may be, integers ↔ float32 in 0..1, and the mirror behind every border."""
 
+from typing import Any, Protocol
+
 import numpy as np
 
 from mimdit.errors import PhotoError
@@ -7,9 +9,30 @@ from mimdit.errors import PhotoError
 DTYPES = (np.uint8, np.uint16, np.float32)
 
 
-def check_photo(photo: np.ndarray) -> None:
+class Pixels(Protocol):
+    """What restoring asks of a photo [H,W,3]: parts of it as arrays. An array is that itself.
+
+    `mimdit.image.working.InPlace` is another, which is nowhere held as a whole.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, place: Any, /) -> Any:
+        """An array of the part, which may be read only."""
+        ...
+
+    def __setitem__(self, place: Any, values: Any, /) -> None: ...
+
+
+def check_photo(photo: Pixels) -> None:
     """Raises PhotoError unless `photo` is [H,W,3] with at least one pixel and a dtype of `DTYPES`."""
-    if photo.ndim != 3 or photo.shape[2] != 3 or photo.size == 0:
+    if len(photo.shape) != 3 or photo.shape[2] != 3 or 0 in photo.shape:
         raise PhotoError(f"a photo array has the shape [H,W,3] with H and W at least 1, not {list(photo.shape)}")
     if photo.dtype not in DTYPES:
         known = ", ".join(np.dtype(d).name for d in DTYPES)

@@ -10,19 +10,19 @@ from math import isqrt
 import numpy as np
 
 from mimdit.config import PHOTO_SIZE
-from mimdit.pixels import mirror, to_unit
+from mimdit.pixels import Pixels, mirror, to_unit
 
 CROP = 64  # px: side of a crop
 CROPS = 16  # a 4×4 grid
 _BLOCK = 8  # px: JPEG codes blocks of this side, counted from the photo's top left corner
 
 
-def dispatcher_inputs(photo: np.ndarray, crop: int = CROP, crops: int = CROPS) -> tuple[np.ndarray, np.ndarray]:
+def dispatcher_inputs(photo: Pixels, crop: int = CROP, crops: int = CROPS) -> tuple[np.ndarray, np.ndarray]:
     """[H,W,3] of any pixel dtype → the dispatcher's two inputs: `photo_view`'s and `photo_crops`'s."""
     return photo_view(photo), photo_crops(photo, crop, crops)
 
 
-def photo_view(photo: np.ndarray) -> np.ndarray:
+def photo_view(photo: Pixels) -> np.ndarray:
     """[H,W,3] of any pixel dtype → f32[1,3,64,64] in 0..1: every pixel the exact mean of its 1/64 × 1/64 of the photo.
 
     The aspect is not kept. Photos below 64 px a side repeat pixels by the same rule.
@@ -33,7 +33,7 @@ def photo_view(photo: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(view.transpose(2, 0, 1))[None]
 
 
-def photo_crops(photo: np.ndarray, crop: int, crops: int) -> np.ndarray:
+def photo_crops(photo: Pixels, crop: int, crops: int) -> np.ndarray:
     """[H,W,3] of any pixel dtype → f32[crops,3,crop,crop] in 0..1: native pixels from a square grid over the photo.
 
     Noise and block edges live in native pixels, which `photo_view` averages away. The outermost crops reach to within
@@ -53,7 +53,7 @@ def _grid(size: int, crop: int, side: int) -> list[np.ndarray]:
     return [line[o : o + crop] for o in origins]
 
 
-def _area_mean(pixels: np.ndarray, bins: int) -> np.ndarray:
+def _area_mean(pixels: Pixels, bins: int) -> np.ndarray:
     """[N,M,3] → f32[bins,M,3]: means over `bins` equal, fractional spans of the first axis, one span at a time."""
     edges = np.arange(bins + 1) * (len(pixels) / bins)
     means = np.empty((bins, *pixels.shape[1:]), np.float32)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mimdit.errors import BundleError
+from mimdit.pixels import Pixels
 from mimdit.runtimes.base import PHOTO_SHAPE
 from mimdit.runtimes.onnx import OnnxModel
 from mimdit.targets import Variant
@@ -45,7 +46,7 @@ class Dispatcher:
         inputs = {"photo": PHOTO_SHAPE, "crops": (entry.crops, 3, entry.crop, entry.crop)}
         self._model = OnnxModel(bundle.file(entry.file), inputs, "scores", threads)
 
-    def scores(self, photo: np.ndarray) -> dict[Variant, float]:
+    def scores(self, photo: Pixels) -> dict[Variant, float]:
         """[H,W,3] of any pixel dtype → how sure the dispatcher is of each degradation family, 0..1."""
         view, crops = dispatcher_inputs(photo, self._entry.crop, self._entry.crops)
         scores = self._model(photo=view, crops=crops)  # [1,classes]
@@ -60,6 +61,6 @@ class Dispatcher:
         """`choose` by the bundle's own threshold and variants."""
         return choose(scores, self._entry.threshold, self._variants)
 
-    def choose(self, photo: np.ndarray) -> str | None:
+    def choose(self, photo: Pixels) -> str | None:
         """The variant that the photo needs, two joined by "+", or None: leave it alone."""
         return "+".join(self.chain(self.scores(photo))) or None

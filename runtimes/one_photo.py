@@ -117,7 +117,8 @@ class PhotoRestorer:
 
     def _restore_pixels(self, photo: Photo, source: Path, output: Path, outcome: Outcome, progress: Progress) -> None:
         settings, window = self._settings, self._settings.preview
-        working = photo.working()
+        own = None if settings.audit or window is not None else photo.in_place()
+        working = photo.working() if own is None else own
         restored = self._restorer.restore(
             working,
             settings.variant,
@@ -129,7 +130,7 @@ class PhotoRestorer:
         outcome.variant, outcome.runtime = restored.variant or "none", restored.runtime
         found = None  # before the pixels go back into the file's colours
         if settings.audit and restored.variants:
-            found = audit(working if window is None else window.of(working), restored.pixels)
+            found = audit(np.asarray(working) if window is None else window.of(working), restored.pixels)
         untouched = restored.variant is None and window is None and not settings.strip_metadata
         if untouched and output.suffix == source.suffix:
             # Nothing to restore: encoding again would change the pixels all the same.
@@ -139,7 +140,8 @@ class PhotoRestorer:
             photo = photo.cropped(window.top, window.left, window.height, window.width)
         if settings.strip_metadata:
             photo = photo.without_metadata()
-        photo = photo.with_working(restored.pixels)
+        if own is None:
+            photo = photo.with_working(restored.pixels)
         seal = None
         if restored.variants:
             told = provenance_of(self._bundle, restored, source, settings.strength, window)

@@ -4,12 +4,12 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from mimdit.errors import BundleError, PhotoError
-from mimdit.pixels import check_photo, from_unit, to_unit
+from mimdit.pixels import Pixels, check_photo, from_unit, to_unit
 from mimdit.runtimes.base import Runtime
 from mimdit.runtimes.dispatch import Dispatcher
 from mimdit.runtimes.tiler import Progress, Window, restore_strips, tile_count
@@ -74,7 +74,7 @@ class Restorer:
 
     def restore(
         self,
-        photo: np.ndarray,
+        photo: Pixels,
         variant: VariantChoice = "auto",
         progress: Progress | None = None,
         *,
@@ -89,7 +89,7 @@ class Restorer:
         progress counts anew for each variant of a chain.
         """
         check_photo(photo)
-        if photo.dtype == np.float32 and not (photo.min() >= 0 and photo.max() <= 1):
+        if isinstance(photo, np.ndarray) and photo.dtype == np.float32 and not (photo.min() >= 0 and photo.max() <= 1):
             raise PhotoError("a float32 photo lies in 0..1, without NaN: divide by its full scale")
         whole = Window(0, 0, *photo.shape[:2])
         window = window or whole
@@ -100,7 +100,8 @@ class Restorer:
             scores, variants = self.judge(photo)
         else:
             variants = (variant,)
-        pixels, runtime, view = photo, None, None
+        pixels: Any = photo
+        runtime, view = None, None
         for i, name in enumerate(variants):
             part = window if i == len(variants) - 1 else whole
             runtime = self._runtime(name, photo.shape[0], photo.shape[1])
@@ -110,11 +111,11 @@ class Restorer:
             view = self._restore(pixels, target, part, runtime, strength, progress)
             pixels = target
         if runtime is None:
-            part = window.of(photo)
-            return Restored(part if in_place else part.copy(), scores=scores)
+            part = pixels if window == whole else window.of(photo)
+            return Restored(part if in_place else part[:].copy(), scores=scores)
         return Restored(pixels, variants, scores, f"{runtime.name}/{runtime.unit}", runtime.tile, view)
 
-    def judge(self, photo: np.ndarray) -> tuple[dict[Variant, float] | None, tuple[Variant, ...]]:
+    def judge(self, photo: Pixels) -> tuple[dict[Variant, float] | None, tuple[Variant, ...]]:
         """What `auto` sees and does: the dispatcher's scores, and the variants that it chooses.
 
         Once per photo, never per tile: two halves of one picture must not be restored differently. A bundle of one
@@ -130,8 +131,8 @@ class Restorer:
 
     def _restore(
         self,
-        photo: np.ndarray,
-        target: np.ndarray,
+        photo: Pixels,
+        target: Pixels,
         window: Window,
         runtime: Runtime,
         strength: float,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mimdit.errors import BundleError
-from mimdit.pixels import mirror, to_unit
+from mimdit.pixels import Pixels, mirror, to_unit
 from mimdit.runtimes.base import Runtime
 from mimdit.runtimes.view import CELL, WholePhotoView
 from mimdit.views import photo_view
@@ -36,7 +36,7 @@ class Window:
     height: int
     width: int
 
-    def of(self, pixels: np.ndarray) -> np.ndarray:
+    def of(self, pixels: Pixels) -> np.ndarray:
         """That part of [H,W,…], not copied."""
         return pixels[self.top : self.top + self.height, self.left : self.left + self.width]
 
@@ -67,7 +67,7 @@ class _Layout:
 
 
 def restore_strips(
-    photo: np.ndarray,
+    photo: Pixels,
     runtime: Runtime,
     overlap: int,
     *,
@@ -88,7 +88,7 @@ def restore_strips(
     yield from _strips(photo, _tile_restorer(photo, runtime, total, progress), layout, window, overlap, align, show)
 
 
-def whole_photo_view(photo: np.ndarray, runtime: Runtime, overlap: int) -> WholePhotoView:
+def whole_photo_view(photo: Pixels, runtime: Runtime, overlap: int) -> WholePhotoView:
     """The view that `restore_strips` holds its tiles to; for a photo that fits one tile, the restored photo itself."""
     layout = _layout(photo.shape[0], photo.shape[1], runtime.tile, overlap)
     return _restored_view(photo, _tile_restorer(photo, runtime, 0, None), layout, overlap)
@@ -108,7 +108,7 @@ def tile_count(height: int, width: int, tile: int, overlap: int) -> int:
     return _tile_count(_layout(height, width, tile, overlap), Window(0, 0, height, width), overlap, align=True)
 
 
-def _tile_restorer(photo: np.ndarray, runtime: Runtime, total: int, progress: Progress | None) -> _Restore:
+def _tile_restorer(photo: Pixels, runtime: Runtime, total: int, progress: Progress | None) -> _Restore:
     """One tile in [T,T,3] → one tile out, the photo's view bound, progress counted."""
     view = photo_view(photo)
     done = 0
@@ -125,7 +125,7 @@ def _tile_restorer(photo: np.ndarray, runtime: Runtime, total: int, progress: Pr
 
 
 def _strips(
-    photo: np.ndarray,
+    photo: Pixels,
     restore: _Restore,
     layout: _Layout,
     window: Window,
@@ -160,7 +160,7 @@ def _strips(
     yield np.clip(strip[max(window.top - start, 0) : window.top + window.height - start, inside], 0, 1)
 
 
-def _restored_view(photo: np.ndarray, restore: _Restore, layout: _Layout, overlap: int) -> WholePhotoView:
+def _restored_view(photo: Pixels, restore: _Restore, layout: _Layout, overlap: int) -> WholePhotoView:
     """The photo reduced by exact means and restored; above 16 tiles a side in tiles that have a view of their own."""
     reduced = _reduced(photo, layout)
     height, width = reduced.shape[:2]
@@ -169,7 +169,7 @@ def _restored_view(photo: np.ndarray, restore: _Restore, layout: _Layout, overla
     return WholePhotoView(np.concatenate(list(strips)), layout.reduction)
 
 
-def _reduced(photo: np.ndarray, layout: _Layout) -> np.ndarray:
+def _reduced(photo: Pixels, layout: _Layout) -> np.ndarray:
     """[H,W,3] → f32[h,w,3]: means of reduction × reduction pixels of the padded photo, a row of them at a time."""
     k = layout.reduction
     width = len(layout.columns.mirror)

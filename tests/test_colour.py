@@ -115,6 +115,21 @@ def test_colours_that_srgb_does_not_hold_are_still_there_after_a_change() -> Non
     assert lighter.pixels[0, 0, 1] >= 248
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("name", PROFILES)
+def test_in_place_is_the_same_without_a_copy(name: str, dtype: type) -> None:
+    pixels = _colours(dtype)
+    photo, other = (Photo(pixels.copy(), icc=PROFILES[name]) for _ in range(2))
+    seen, working = photo.in_place(), other.working()
+    assert seen is not None
+    assert (seen.shape, seen.dtype, len(seen)) == (working.shape, working.dtype, len(working))
+    assert np.array_equal(seen[3:9, ::-1], working[3:9, ::-1])
+    changed = working ^ dtype(5)
+    for row in range(len(working)):
+        seen[row : row + 1] = changed[row : row + 1]
+    assert np.array_equal(photo.pixels, other.with_working(changed).pixels)
+
+
 def test_srgb_profiles_cost_nothing() -> None:
     for profile in (ImageCms.ImageCmsProfile(LCMS).tobytes(), PROFILE_OF_SRGB, None):
         photo = Photo(_colours(), icc=profile)

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mimdit.image import exif
-from mimdit.image.working import back_from_working, to_working
+from mimdit.image.working import back_from_working, in_place, to_working
+from mimdit.pixels import Pixels
 
 __all__ = ["Photo"]
 
@@ -42,6 +43,13 @@ class Photo:
         Of the same dtype, f32 in 0..1. Colour in sRGB of 8 or 16 bits is handed out itself, not copied.
         """
         return to_working(self.pixels, self.icc, self.grey)
+
+    def in_place(self) -> Pixels | None:
+        """The same without a copy, for restoring whole: what is written to it changes this photo's own `pixels`.
+
+        None where nothing can be written to: for floats, and for grey, which is one channel seen three times.
+        """
+        return in_place(self.pixels, self.icc, self.grey)
 
     def with_working(self, restored: np.ndarray) -> "Photo":
         """The same photo and metadata with the pixels that `working` gave, restored; their memory is used again.

@@ -5,6 +5,7 @@ to the pixel's colour in sRGB beyond 0..1, so that what sRGB cannot hold, and th
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +33,14 @@ def to_working(pixels: np.ndarray, icc: bytes | None, grey: bool) -> np.ndarray:
     return working
 
 
+def in_place(pixels: np.ndarray, icc: bytes | None, grey: bool) -> "np.ndarray | InPlace | None":
+    """What restoring may read and overwrite instead of a copy in sRGB; None where only a copy will do, for floats."""
+    if pixels.dtype == np.float32 or not pixels.flags.writeable:
+        return None
+    space = colour_space(icc, grey)
+    return pixels if space is None else InPlace(pixels, space)
+
+
 def back_from_working(own: np.ndarray, restored: np.ndarray, icc: bytes | None, grey: bool) -> np.ndarray:
     """The file's pixels and what `to_working` made of them, restored → restored pixels as in the file, [H,W,3].
 
@@ -43,17 +52,45 @@ def back_from_working(own: np.ndarray, restored: np.ndarray, icc: bytes | None, 
     if space is None and own.dtype != np.float32:
         return restored
     for rows in _strips(len(own)):
-        before = _in_srgb(own[rows], space)
-        seen = np.clip(before, 0, 1)
-        if own.dtype != np.float32:  # the network saw whole levels
-            seen = to_unit(from_unit(seen, own.dtype))
-        change = to_unit(restored[rows]) - seen
-        after = before + change
-        if space is not None:
-            after = space.from_srgb(after)
-        after = np.where(change.any(-1, keepdims=True), after, to_unit(own[rows]))
-        restored[rows] = after if own.dtype == np.float32 else from_unit(np.clip(after, 0, 1), own.dtype)
+        restored[rows] = _back(own[rows], restored[rows], space)
     return restored
+
+
+def _back(own: np.ndarray, restored: np.ndarray, space: ColourSpace | None) -> np.ndarray:
+    """Rows of the file's pixels, and restored in sRGB → restored as in the file."""
+    before = _in_srgb(own, space)
+    seen = np.clip(before, 0, 1)
+    if own.dtype != np.float32:  # the network saw whole levels
+        seen = to_unit(from_unit(seen, own.dtype))
+    change = to_unit(restored) - seen
+    after = before + change
+    if space is not None:
+        after = space.from_srgb(after)
+    after = np.where(change.any(-1, keepdims=True), after, to_unit(own))
+    return after if own.dtype == np.float32 else from_unit(np.clip(after, 0, 1), own.dtype)
+
+
+class InPlace:
+    """An integer photo [H,W,3] of another space as the network sees it, converted as it is read and as it is written.
+
+    Of 100 megapixels of 16 bits a second copy in sRGB would be 600 MB. Writing changes the photo's own pixels, as
+    `back_from_working` does, so each row is to be written once, after it was last read.
+    """
+
+    def __init__(self, own: np.ndarray, space: ColourSpace):
+        self.own = own
+        self.shape: tuple[int, ...] = own.shape
+        self.dtype: np.dtype[Any] = own.dtype
+        self._space = space
+
+    def __len__(self) -> int:
+        return len(self.own)
+
+    def __getitem__(self, place: Any) -> np.ndarray:
+        return from_unit(np.clip(self._space.to_srgb(self.own[place]), 0, 1), self.dtype)
+
+    def __setitem__(self, place: Any, restored: np.ndarray) -> None:
+        self.own[place] = _back(self.own[place], restored, self._space)
 
 
 def _in_srgb(pixels: np.ndarray, space: ColourSpace | None) -> np.ndarray:
