@@ -28,6 +28,7 @@ from mimdit.train.dispatcher import (
     calibrate,
     choose_thresholds,
     dispatcher_loss,
+    raise_thresholds,
     train_dispatcher,
 )
 from mimdit.train.dispatcher_examples import EITHER, draw_example
@@ -104,6 +105,17 @@ def test_thresholds_flag_no_more_than_allowed_and_differ_by_class() -> None:
     thresholds = choose_thresholds(scores, 0.02)
     assert (scores >= thresholds).sum(axis=0).tolist() == [2] * 6  # 0.02 / 6 of 600
     assert thresholds[2] < 0.1
+
+
+def test_what_changes_the_light_is_held_to_photos_with_other_faults_too() -> None:
+    scores = np.random.default_rng(0).random((600, 6), np.float32)
+    wanted = np.zeros((600, 6), np.int8)
+    wanted[:100] = 1
+    thresholds = raise_thresholds(np.full(6, 0.5), scores, wanted, 0.01)
+    for i, name in enumerate(DISPATCHER_CLASSES):
+        misled = (scores[100:, i] >= thresholds[i]).sum()
+        assert misled == 5 if name in ("dehaze", "lowlight") else thresholds[i] == 0.5
+    assert np.array_equal(raise_thresholds(np.ones(6), scores, wanted, 0.01), np.ones(6))  # never lowered
 
 
 def test_calibrated_scores_share_one_threshold() -> None:
