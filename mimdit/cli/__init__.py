@@ -85,6 +85,11 @@ COMMANDS = {
         "Measure what each layer loses when it alone is quantized: the ranking that `mimdit build --max-drop` goes by.",
         extra="onnx",
     ),
+    "quantize weights": CommandLine(
+        "mimdit.cli.quantize_weights:weights",
+        "Store an ONNX file's weights in 8 bits, however large it is: memory is needed for some rows of one of them.",
+        extra="onnx",
+    ),
     "targets": CommandLine(
         "mimdit.cli.targets:targets",
         "Show which targets can be built for and run here, and the line that installs what is missing.",
