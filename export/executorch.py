@@ -7,10 +7,11 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,21 +29,31 @@ if TYPE_CHECKING:
 
 LEAST_DELEGATED = 0.95  # of the multiply-accumulates
 DELEGATED_KEY = "mimdit.delegated"  # named data that says how much it is
+_NONE: Mapping[str, np.ndarray] = MappingProxyType({})
 
 
 def _convert(
     delegate: str, graphs: Sequence["DeployableGraph"], precision: Precision, folder: Path, bundle_id: str
 ) -> None:
     with quiet():
-        from mimdit.export.delegation import delegation
-
         for graph in graphs:
-            edge = DELEGATES[delegate](graph, precision)
-            seen = delegation(edge.exported_program(), 1e9 * graph.cost()[1])
-            _refuse_below(LEAST_DELEGATED, seen, graph.name)
-            for key, data in _notes(graph, edge._named_data_store.buffers, bundle_id, str(seen)):
-                edge._named_data_store.add_named_data(key, data)
-            write_file(folder / f"{graph.name}.pte", edge.to_executorch().buffer)
+            write_lowered(DELEGATES[delegate](graph, precision), graph, folder, bundle_id)
+
+
+def write_lowered(
+    edge: Any, graph: "DeployableGraph", folder: Path, bundle_id: str, small: Mapping[str, np.ndarray] = _NONE
+) -> None:
+    """Write a lowered program as `graph.name`.pte, with what it says of itself. `small`: its i8 weights by name.
+
+    Raises CheckFailedError where too little of it is delegated.
+    """
+    from mimdit.export.delegation import delegation
+
+    seen = delegation(edge.exported_program(), 1e9 * graph.cost()[1])
+    _refuse_below(LEAST_DELEGATED, seen, graph.name)
+    for key, data in _notes(graph, edge._named_data_store.buffers, bundle_id, str(seen), small):
+        edge._named_data_store.add_named_data(key, data)
+    write_file(folder / f"{graph.name}.pte", edge.to_executorch().buffer)
 
 
 def _refuse_below(least: float, seen: "Delegation", name: str) -> None:
@@ -51,7 +62,11 @@ def _refuse_below(least: float, seen: "Delegation", name: str) -> None:
 
 
 def _notes(
-    graph: "DeployableGraph", weights: Sequence[bytes], bundle_id: str, delegated: str
+    graph: "DeployableGraph",
+    weights: Sequence[bytes],
+    bundle_id: str,
+    delegated: str,
+    small: Mapping[str, np.ndarray],
 ) -> Iterator[tuple[str, bytes]]:
     """What the file says of itself, as named data. A delegate calls weights by their hash: theirs are added.
 
@@ -62,7 +77,10 @@ def _notes(
     yield ID_KEY, bundle_id.encode()
     yield DELEGATED_KEY, delegated.encode()
     names = WeightNames(graph)
+    small_names = {np.sort(values, axis=None).tobytes(): name for name, values in small.items()}
     for data in list(weights):
+        if name := small_names.get(np.sort(np.frombuffer(data, np.int8)).tobytes()):
+            yield name, data
         for number in (np.float32, np.float16):  # an fp16 program holds some of its weights in fp32
             if len(data) % np.dtype(number).itemsize == 0 and (name := names.name(np.frombuffer(data, number))):
                 yield name, data

@@ -13,6 +13,8 @@ from mimdit.errors import MimditError, MissingPackageError
 from mimdit.targets import Precision
 
 if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
     from mimdit.export.graph import DeployableGraph
 
 _QNN_CHIP = "SM8650"  # Snapdragon 8 Gen 3; later chips open its files
@@ -21,14 +23,20 @@ _QNN_CHIP = "SM8650"  # Snapdragon 8 Gen 3; later chips open its files
 def _xnnpack(graph: "DeployableGraph", precision: Precision) -> Any:
     """The graph is rewritten in XNNPACK's own operations first (`xnnpack_ops.py`)."""
     import torch
-    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
-    from executorch.exir import to_edge_transform_and_lower
 
     from mimdit.export.half import half_program
     from mimdit.export.xnnpack_ops import rewrite
 
     program = half_program(graph) if precision == "fp16" else torch.export.export(graph, graph.example_inputs())
-    return to_edge_transform_and_lower(rewrite(program), partitioner=[XnnpackPartitioner()])
+    return lowered_to_xnnpack(rewrite(program))
+
+
+def lowered_to_xnnpack(program: "ExportedProgram") -> Any:
+    """A program in XNNPACK's own operations, handed to it."""
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import to_edge_transform_and_lower
+
+    return to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
 
 
 def _coreml(graph: "DeployableGraph", precision: Precision) -> Any:

@@ -27,7 +27,8 @@ def rewrite(program: "ExportedProgram") -> "ExportedProgram":
     from executorch.exir.passes.constant_prop_pass import constant_prop_pass
 
     table = torch.export.default_decompositions()
-    del table[aten.linear.default]  # XNNPACK's own
+    for own in (aten.linear.default, aten.conv2d.default):  # XNNPACK's, and its quantizer's, own
+        del table[own]
     table.update(_REWRITTEN)
     program = program.run_decompositions(table)
     for node in list(program.graph.nodes):

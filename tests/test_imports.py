@@ -46,6 +46,7 @@ HEAVY = (
     "mimdit.export.xnnpack_ops",
     "mimdit.quantize.build",
     "mimdit.quantize.candidates",
+    "mimdit.quantize.pt2e",
 )
 
 # What no base install has, and what every target needs: none of it may be imported to list what there is.
