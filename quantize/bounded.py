@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from mimdit.errors import CheckFailedError
 from mimdit.export.converter import Converter
 from mimdit.figures import png
+from mimdit.float_layers import ALWAYS_FLOAT, READS_A_CONSTANT
 from mimdit.quantize.quality import allowance, decibels, drops, times
-from mimdit.quantize.recipe import ALWAYS_FLOAT, READS_A_CONSTANT, Recipe, by, float_file
+from mimdit.quantize.recipe import Recipe, by, float_file
 from mimdit.runtimes import find as find_runtime
 from mimdit.targets import Precision
 

@@ -15,26 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 from mimdit.export.converter import Convert, Converter
 from mimdit.files import write_folder
+from mimdit.float_layers import ALWAYS_FLOAT, READS_A_CONSTANT
 from mimdit.quantize.calibration import SEED, TILES, CalibrationSet, draw
 from mimdit.targets import VARIANT_DEGRADATIONS, Precision
 
 if TYPE_CHECKING:
     from mimdit.export.graph import DeployableGraph
 
-__all__ = ["ALWAYS_FLOAT", "READS_A_CONSTANT", "TOLERANCE", "Recipe", "by", "float_file", "layer_of"]
-
-# The two ends, where numbers are pixels: 2 % of the arithmetic. What an 8-bit scale rounds there is seen as it is
-# (0.06 of the 0.19 dB that all layers of `denoise` together lose in ONNX Runtime).
-ALWAYS_FLOAT = ("codec.encoder.stem", "codec.decoder.residual")
+__all__ = ["TOLERANCE", "Recipe", "by", "float_file", "layer_of"]
 
 # Largest error on 0..1 that parity allows, on any tile. It guards against files that are broken; what a file loses on
 # photos is what `--max-drop` bounds. At w8a8 a checkerboard of single pixels is off by 65 levels of 255, photos by 12.
 TOLERANCE: dict[Precision, float] = {"w8": 12 / 255, "w8a8": 0.5}
 
 _VALIDATION_TILES = 6  # of each degradation
-
-# Reads the seed noise, which is a constant: quantizers take it for a weight, or stumble.
-READS_A_CONSTANT = "backbone.pos_embed.proj"
 
 _UNKNOWN_ID = "0" * 16  # what float files are called before their bundle is known
 

@@ -14,6 +14,7 @@ from mimdit.errors import CheckFailedError, MimditError, PhotoError
 from mimdit.export import EXPORTERS
 from mimdit.export.converter import find
 from mimdit.export.graph import DeployableGraph
+from mimdit.float_layers import ALWAYS_FLOAT
 from mimdit.manifest import Manifest
 from mimdit.model.checkpoint import save_model
 from mimdit.model.mimdit import MiMDiT
@@ -24,9 +25,10 @@ from mimdit.quantize.calibration import KINDS, MEASURES, draw
 from mimdit.quantize.fit import Candidate, Limits, fit, missed
 from mimdit.quantize.onnx import layers, plain, quantized, ranges, reduces_range
 from mimdit.quantize.quality import Times, allowance
-from mimdit.quantize.recipe import ALWAYS_FLOAT, Recipe, float_file
+from mimdit.quantize.recipe import Recipe, float_file
 from mimdit.quantize.sensitivity import chart, markdown, rank
 from mimdit.quantize.weights import rounded
+from mimdit.train.quantized import rounded_layers
 
 from .frozen import FROZEN_TILE, frozen
 
@@ -126,6 +128,7 @@ def test_layers_are_called_as_the_network_calls_them(graph: DeployableGraph, rec
     modules = dict(graph.model.named_modules())
     assert set(ALWAYS_FLOAT) <= set(found) <= set(modules)
     assert len(found) == len(set(found)) > 40
+    assert set(rounded_layers(graph.model)) == set(found) - recipe.kept(graph, "w8a8"), "training rounds others"
 
 
 def test_sensitivity_goes_on_where_it_stopped(

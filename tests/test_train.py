@@ -202,6 +202,7 @@ def test_a_way_that_is_not_open_here_is_passed_over():
         ('objective = "flow"\nsteps = 5\n[mix]\nnoise = 0', "mix: expected shares"),
         ('objective = "flow"\nsteps = 5\n[mix]\nfog = 1', "mix"),
         ('objective = "distill"\nsteps = 5\ntrajectory_steps = 3', "trajectory_steps asks for a reference"),
+        ('objective = "distill"\nsteps = 5\nquantized = true', "quantized is for frozen variants"),
         ("objective = flow", "is not TOML"),
         ("\ud800", "is not TOML"),
         (None, "No such file"),

@@ -68,6 +68,7 @@ class TrainConfig(BaseModel):
     trajectory_steps: int = Field(default=0, ge=0, description="optimizer steps over which that weight falls to 0")
     # fine-tuning of a frozen variant: only its experts and gates move
     variant: Variant | None = None
+    quantized: bool = Field(default=False, description="a variant's layers compute in the numbers of w8a8")
 
     @model_validator(mode="after")
     def _consistent(self) -> "TrainConfig":
@@ -77,6 +78,8 @@ class TrainConfig(BaseModel):
             raise ValueError(
                 "trajectory_steps asks for a reference, whose trajectory is followed: name its model folder"
             )
+        if self.quantized and self.variant is None:
+            raise ValueError("quantized is for frozen variants, whose layers have 8 bits in a file: name the variant")
         return self
 
     @classmethod

@@ -23,6 +23,7 @@ from mimdit.train.data import Batch, Examples, PhotoScales, batches
 from mimdit.train.evaluate import evaluate, validation_batches
 from mimdit.train.objective import Objective
 from mimdit.train.pace import Way, apply_way, time_ways
+from mimdit.train.quantized import RANGED, Rounded
 from mimdit.train.state import ema_update, load_state, save_state
 
 
@@ -37,14 +38,14 @@ def train(config: TrainConfig, photos: Path, out: Path, *, way: str | None = Non
     training, validation = scales.split(config.validation_photos)
     examples = Examples(scales, training, config)
     checks = validation_batches(scales, validation, config)
-    signature = config.model_dump_json()
     out.mkdir(parents=True, exist_ok=True)
 
     objective, optimizer = _assemble(config)
     averaged = copy.deepcopy(objective.model).eval()
+    stepped = _stepped(objective, examples)  # before weights are those of a resumed run
     first = 0
     if (out / "state").is_dir():
-        first, begun_as = load_state(out / "state", signature, objective.model, averaged, optimizer)
+        first, begun_as = load_state(out / "state", config, objective.model, averaged, optimizer)
         if way not in (None, begun_as):
             raise CheckpointError(
                 f"{out} was begun as {begun_as}: resume it that way, or choose another folder for {way}"
@@ -56,7 +57,7 @@ def train(config: TrainConfig, photos: Path, out: Path, *, way: str | None = Non
     chosen = Way.named(way)
     accelerator = _accelerator(chosen)
     apply_way(objective.model, chosen)
-    step_module, optimizer = accelerator.prepare(objective, optimizer)
+    step_module, optimizer = accelerator.prepare(stepped, optimizer)
     averaged.to(accelerator.device)  # pyright: ignore[reportArgumentType]
     checks = [_placed(check, accelerator) for check in checks]
 
@@ -87,7 +88,7 @@ def train(config: TrainConfig, photos: Path, out: Path, *, way: str | None = Non
                 log.write(done, **{f"psnr_{kind}": value for kind, value in scores.items()})
                 bar.console.print(f"step {done}: " + ", ".join(f"{k} {v:.2f}" for k, v in scores.items()) + " dB")
             if done % config.save_every == 0 or done == config.steps:
-                save_state(out / "state", done, signature, objective.model, averaged, optimizer, way)
+                save_state(out / "state", done, config, objective.model, averaged, optimizer, way)
     save_model(averaged, out / "model")
     return out / "model"
 
@@ -136,6 +137,12 @@ def _assemble(config: TrainConfig) -> tuple[Objective, torch.optim.AdamW]:
     return objective, optimizer
 
 
+def _stepped(objective: Objective, examples: Examples) -> nn.Module:
+    """What is called for a step: the objective, in the numbers of w8a8 where its config wants them."""
+    config = objective.config
+    return Rounded(objective, batches(examples, 0, RANGED, config.batch)) if config.quantized else objective
+
+
 def _measure_way(config: TrainConfig, examples: Examples, log: Log) -> str:
     batch = next(batches(examples, 0, 1, config.batch))
 
@@ -143,7 +150,7 @@ def _measure_way(config: TrainConfig, examples: Examples, log: Log) -> str:
         objective, _ = _assemble(config)
         apply_way(objective.model, way)
         accelerator = _accelerator(way)
-        step = _Step(accelerator.prepare(objective), _placed(batch, accelerator), accelerator)
+        step = _Step(accelerator.prepare(_stepped(objective, examples)), _placed(batch, accelerator), accelerator)
         return objective, step
 
     seconds = time_ways(make_step)

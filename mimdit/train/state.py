@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mimdit.errors import CheckpointError
 from mimdit.files import write_folder
+from mimdit.train.config import TrainConfig
 
 STATE = "state.safetensors"
 META = "state.json"
@@ -25,7 +26,13 @@ def ema_update(averaged: nn.Module, model: nn.Module, decay: float) -> None:
 
 
 def save_state(
-    folder: Path, step: int, config: str, model: nn.Module, averaged: nn.Module, optimizer: torch.optim.AdamW, way: str
+    folder: Path,
+    step: int,
+    config: TrainConfig,
+    model: nn.Module,
+    averaged: nn.Module,
+    optimizer: torch.optim.AdamW,
+    way: str,
 ) -> None:
     """Write the state of a run after `step` optimizer steps, replacing the one before in one rename."""
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
@@ -37,23 +44,26 @@ def save_state(
 
     def fill(partial: Path) -> None:
         save_file(tensors, partial / STATE)
-        (partial / META).write_text(json.dumps({"step": step, "way": way, "config": config}, indent=1))
+        (partial / META).write_text(
+            json.dumps({"step": step, "way": way, "config": config.model_dump_json()}, indent=1)
+        )
 
     write_folder(folder, fill, overwrite=True)
 
 
 def load_state(
-    folder: Path, config: str, model: nn.Module, averaged: nn.Module, optimizer: torch.optim.AdamW
+    folder: Path, config: TrainConfig, model: nn.Module, averaged: nn.Module, optimizer: torch.optim.AdamW
 ) -> tuple[int, str]:
     """Restore a run in place; returns its step and its way of computing. Raises CheckpointError if it does not fit."""
     try:
         meta = json.loads((folder / META).read_text())
+        begun = TrainConfig.model_validate_json(meta["config"])  # a key that is newer than the run has its default
         tensors = load_file(folder / STATE)
     except (OSError, ValueError, SafetensorError) as error:
         raise CheckpointError(
             f"the training state in {folder} cannot be read ({error}): remove it to start over"
         ) from None
-    if meta["config"] != config:
+    if begun != config:
         raise CheckpointError(f"{folder} was trained with another config: choose another --out, or restore the config")
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "ema": {}, "optimizer": {}}
     for name, tensor in tensors.items():
