@@ -43,7 +43,9 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         sizes = [_one(Path(folder), size, arguments.threads, arguments.deep) for size in arguments.megapixels]
-    result = {"sizes": sizes, "growth_mb": _growth(arguments.many), "restores": arguments.many}
+    result: dict[str, object] = {"sizes": sizes}
+    if arguments.many:
+        result |= {"growth_mb": _growth(arguments.many), "restores": arguments.many}
     sys.stdout.write(json.dumps(result, indent=2) + "\n")
 
 

@@ -1,7 +1,7 @@
 """TIFF beyond 8 bits, which Pillow reads in part, and all TIFF that is written.
 
-Integers of 16 bits in the usual layouts come through Pillow, that is libtiff, with every compression: its decoder runs
-twice, as for PNG. Floats and the rest are put together here, uncompressed or deflated.
+What is uncompressed or deflated is put together here, a strip at a time. Integers of 16 bits that are packed otherwise
+come through Pillow, that is libtiff, in the usual layouts: its decoder runs twice, as for PNG.
 """
 
 import zlib
@@ -23,6 +23,7 @@ STRIP_OFFSETS, STRIP_ROWS, STRIP_BYTES, PLANAR, PREDICTOR = 273, 278, 279, 284, 
 ICC, XMP, IPTC = 34675, 700, 33723
 TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES, EXTRA, FORMAT = 322, 323, 324, 325, 338, 339
 NONE, DEFLATE, OLD_DEFLATE = 1, 8, 32946
+_UNPACKED = (NONE, DEFLATE, OLD_DEFLATE)
 _UNSIGNED, _FLOAT = 1, 3
 _PREMULTIPLIED = 1
 
@@ -75,7 +76,8 @@ def read_deep(file: BinaryIO, page: Page) -> Samples:
     if photometric not in (0, 1, 2) or len(bits) != 1 or len(formats) != 1:
         raise PhotoError("is neither grey nor RGB of one depth: convert it to RGB")
     chunky = page.number(PLANAR, 1) == 1
-    image = _pillow(file) if chunky and bits == {16} and formats == {_UNSIGNED} else None
+    by_hand = page.number(COMPRESSION, NONE) in _UNPACKED  # a strip at a time: Pillow holds all of it several times
+    image = _pillow(file) if chunky and bits == {16} and formats == {_UNSIGNED} and not by_hand else None
     samples = _by_pillow(file, image) if image is not None else _by_hand(file, page, *bits, *formats)
     colours = 3 if photometric == 2 else 1
     extra = page.numbers(EXTRA, ())
@@ -144,7 +146,7 @@ def _by_hand(file: BinaryIO, page: Page, bits: int, format: int) -> np.ndarray:
     compression = page.number(COMPRESSION, NONE)
     if (bits, format) not in kinds:
         raise PhotoError(f"has {bits}-bit integers: convert it to 16 bits or to float")
-    if compression not in (NONE, DEFLATE, OLD_DEFLATE):
+    if compression not in _UNPACKED:
         raise PhotoError(f"is compressed in a way that is not read at this depth ({compression}): save it with ZIP")
     kind = np.dtype(page.order + kinds[bits, format])
     height, width, channels = page.number(HEIGHT), page.number(WIDTH), page.number(SAMPLES, 1)

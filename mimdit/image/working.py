@@ -13,7 +13,7 @@ from mimdit.errors import PhotoError
 from mimdit.image.colour import ColourSpace, colour_space
 from mimdit.pixels import from_unit, to_unit
 
-_ROWS = 128  # converted at a time: float copies of the whole photo would be four times its size
+_ROWS = 64  # converted at a time: float copies of the whole photo would be four times its size
 
 
 def to_working(pixels: np.ndarray, icc: bytes | None, grey: bool) -> np.ndarray:
@@ -89,8 +89,10 @@ class InPlace:
     def __getitem__(self, place: Any) -> np.ndarray:
         return from_unit(np.clip(self._space.to_srgb(self.own[place]), 0, 1), self.dtype)
 
-    def __setitem__(self, place: Any, restored: np.ndarray) -> None:
-        self.own[place] = _back(self.own[place], restored, self._space)
+    def __setitem__(self, place: slice, restored: np.ndarray) -> None:
+        own = self.own[place]
+        for rows in _strips(len(own)):  # of a broad strip of tiles the floats in between would be 400 MB
+            own[rows] = _back(own[rows], restored[rows], self._space)
 
 
 def _in_srgb(pixels: np.ndarray, space: ColourSpace | None) -> np.ndarray:
