@@ -9,7 +9,6 @@ quiet machine only: the load that was found is printed with them.
 
 import json
 import os
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -26,7 +25,7 @@ from mimdit.benchmarks.statistics import median_interval
 from mimdit.bundle import Bundle, open_bundle
 from mimdit.errors import BundleError, MimditError, MissingPackageError
 from mimdit.files import write_file
-from mimdit.runtimes import open_runtime
+from mimdit.runtimes import is_reference, open_runtime
 from mimdit.targets import VARIANTS, Variant
 
 if TYPE_CHECKING:
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Contender", "Row", "contenders_of", "markdown", "measure"]
 
-_REFERENCES = ("coreml (MIL evaluator)", "coreai")
 _PACKAGES = ("mimdit", "torch", "onnxruntime", "openvino", "ai-edge-litert", "executorch", "coreai-core")
 
 
@@ -158,7 +156,7 @@ _EAGER, _COMPILED = "PyTorch eager", "PyTorch compiled"
 
 def _bundle(bundle: Bundle, variant: Variant, threads: int, image: np.ndarray, photo: np.ndarray) -> Contender:
     runtime = open_runtime(bundle, variant, tile=image.shape[-1], threads=threads)
-    if runtime.name in _REFERENCES and sys.platform != "darwin":
+    if is_reference(runtime):
         raise BundleError(f"{runtime.name} is a reference for pixels here, never for time")
     manifest, dispatcher = bundle.manifest, bundle.manifest.dispatcher
     entry = bundle.entry(variant, image.shape[-1])

@@ -4,7 +4,7 @@ import contextlib
 import io
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,8 @@ from mimdit.manifest import ID_KEY
 from mimdit.targets import Precision
 
 if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
     from mimdit.export.graph import DeployableGraph
 
 # What coremltools leaves in a package beside the model: for a debugger, 0.25 of a nano package's 2 MB.
@@ -33,30 +35,53 @@ def _convert(
     """`release`: the earliest that opens the files, as coremltools names it; iOS18 is macOS 15 too."""
     import torch
 
-    logging.getLogger("coremltools").setLevel(logging.ERROR)  # it warns of every constant that it narrows
-    with contextlib.redirect_stderr(io.StringIO()):  # and draws a progress bar for every one of its passes
-        import coremltools
-
+    with quiet():
         for graph in graphs:
-            program = torch.export.export(graph, graph.example_inputs()).run_decompositions({})
-            model = coremltools.convert(
-                program,
-                convert_to="mlprogram",
-                minimum_deployment_target=getattr(coremltools.target, release),
-                compute_precision=_in_half(graph) if precision == "fp16" else coremltools.precision.FLOAT32,
-                # Photos go in and out as float32 at every precision: the contract of all targets.
-                inputs=[
-                    coremltools.TensorType(name, tuple(example.shape), dtype=np.float32)
-                    for name, example in zip(("image", "photo"), graph.example_inputs(), strict=True)
-                ],
-                outputs=[coremltools.TensorType("restored", dtype=np.float32)],
-                skip_model_load=True,
-            )
-            assert isinstance(model, coremltools.models.MLModel)
-            model.user_defined_metadata[ID_KEY] = bundle_id
-            package = folder / f"{graph.name}.mlpackage"
-            model.save(str(package))
-            (package / _DEBUG_FILE).unlink(missing_ok=True)
+            program = torch.export.export(graph, graph.example_inputs())
+            model = converted(program, release, _in_half(graph) if precision == "fp16" else None)
+            write(model, graph, folder, bundle_id)
+
+
+def converted(program: "ExportedProgram", release: str, in_half: Any = None, passes: Any = None) -> Any:
+    """A program (image, photo → restored) as an MLModel, in fp32 or, of what `in_half` chooses, in fp16.
+
+    `passes`: coremltools' PassPipeline, by default its usual one.
+    """
+    import coremltools
+
+    assert program.example_inputs is not None
+    model = coremltools.convert(
+        program.run_decompositions({}),
+        convert_to="mlprogram",
+        minimum_deployment_target=getattr(coremltools.target, release),
+        compute_precision=in_half or coremltools.precision.FLOAT32,
+        pass_pipeline=passes,
+        # Photos go in and out as float32 at every precision: the contract of all targets.
+        inputs=[
+            coremltools.TensorType(name, tuple(example.shape), dtype=np.float32)
+            for name, example in zip(("image", "photo"), program.example_inputs[0], strict=True)
+        ],
+        outputs=[coremltools.TensorType("restored", dtype=np.float32)],
+        skip_model_load=True,
+    )
+    assert isinstance(model, coremltools.models.MLModel)
+    return model
+
+
+def write(model: Any, graph: "DeployableGraph", folder: Path, bundle_id: str) -> None:
+    """An MLModel as `graph.name`.mlpackage."""
+    model.user_defined_metadata[ID_KEY] = bundle_id
+    package = folder / f"{graph.name}.mlpackage"
+    model.save(str(package))
+    (package / _DEBUG_FILE).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """coremltools warns of every constant that it narrows, and draws a progress bar for every one of its passes."""
+    logging.getLogger("coremltools").setLevel(logging.ERROR)
+    with contextlib.redirect_stderr(io.StringIO()):
+        yield
 
 
 def _in_half(graph: "DeployableGraph") -> Any:

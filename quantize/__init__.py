@@ -1,8 +1,14 @@
 """From frozen variants to files of 8-bit numbers: one target a file, of the same shape as in `export/`."""
 
 from mimdit.export.converter import Converter
-from mimdit.quantize import executorch, litert, onnx, openvino
+from mimdit.quantize import coreml, executorch, litert, onnx, openvino
 
 __all__ = ["QUANTIZERS"]
 
-QUANTIZERS: tuple[Converter, ...] = (onnx.CONVERTER, openvino.CONVERTER, litert.CONVERTER, executorch.CONVERTER)
+QUANTIZERS: tuple[Converter, ...] = (
+    onnx.CONVERTER,
+    openvino.CONVERTER,
+    litert.CONVERTER,
+    executorch.CONVERTER,
+    *coreml.CONVERTERS,
+)

@@ -22,6 +22,7 @@ from mimdit.quantize.quality import times
 from mimdit.quantize.recipe import Recipe, by, float_file
 from mimdit.quantize.sensitivity import Steps, default_path, rank, unseen
 from mimdit.runtimes import find as find_runtime
+from mimdit.runtimes import is_reference
 from mimdit.targets import Precision
 
 if TYPE_CHECKING:
@@ -145,8 +146,8 @@ def _judge(
         tell(f"{file}: not timed: {reason}")
         return
     runtime = spec.open(folder / file, graph.tile, threads)
-    if runtime.name != converter.target:  # an evaluator or a stand-in: its time says nothing
-        tell(f"{file}: not timed: {runtime.name}")
+    if is_reference(runtime):
+        tell(f"{file}: not timed: {runtime.name} is a reference for pixels here, never for time")
         return
     twin = spec.open(float_file(exporter, graph, recipe, recipe.work), graph.tile, threads)
     taken = times(runtime, twin, recipe.validation(graph).tiles[0])

@@ -3,6 +3,7 @@
 One more target is one more file here and one more entry of `RUNTIMES`.
 """
 
+import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from mimdit.bundle import Bundle
     from mimdit.targets import Variant
 
-__all__ = ["RUNTIMES", "Runtime", "RuntimeSpec", "find", "open_runtime"]
+__all__ = ["RUNTIMES", "Runtime", "RuntimeSpec", "find", "is_reference", "open_runtime"]
 
 RUNTIMES: tuple[RuntimeSpec, ...] = (
     onnx.RUNTIME,
@@ -25,6 +26,13 @@ RUNTIMES: tuple[RuntimeSpec, ...] = (
     executorch.RUNTIME,
     coreai.RUNTIME,
 )
+
+_REFERENCES = ("coreml (MIL evaluator)", "coreai")  # off macOS
+
+
+def is_reference(runtime: Runtime) -> bool:
+    """Whether its pixels count here and its time does not."""
+    return runtime.name in _REFERENCES and sys.platform != "darwin"
 
 
 def find(target: str) -> RuntimeSpec:

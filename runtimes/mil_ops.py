@@ -164,6 +164,44 @@ def upsample_nearest_neighbor(x: Array, *, scale_factor_height: Array, scale_fac
     return x[..., rows.astype(int), :][..., columns.astype(int)]
 
 
+def constexpr_affine_dequantize(quantized_data: Array, *, zero_point: Array, scale: Array, axis: Array) -> Array:
+    """One scale and zero point for all, or one for every place along the axis."""
+    return dequantize(quantized_data, scale=scale, zero_point=zero_point, axis=axis)
+
+
+def constexpr_blockwise_shift_scale(data: Array, *, scale: Array, offset: Array | None = None) -> Array:
+    """data of any shape; scale and offset of as many axes, each 1 or as long as that of the data."""
+    if any(size not in (1, whole) for size, whole in zip(scale.shape, data.shape, strict=True)):
+        raise BundleError("the evaluator knows scales of whole axes and of single places, not of blocks")
+    data = data.astype(np.float32)
+    return (data if offset is None else data - offset) * scale
+
+
+def quantize(
+    input: Array, *, scale: Array, output_dtype: str, zero_point: Array | None = None, axis: Array | None = None
+) -> Array:
+    """Halves go to the even number; what passes the type's range becomes its end."""
+    limits = np.iinfo(output_dtype)
+    levels = np.rint(input / _along(scale, axis, input.ndim))
+    if zero_point is not None:
+        levels += _along(zero_point, axis, input.ndim)
+    return levels.clip(limits.min, limits.max).astype(output_dtype)
+
+
+def dequantize(input: Array, *, scale: Array, zero_point: Array | None = None, axis: Array | None = None) -> Array:
+    levels = input.astype(np.float32)
+    if zero_point is not None:
+        levels -= _along(zero_point, axis, input.ndim)
+    return levels * _along(scale, axis, input.ndim)
+
+
+def _along(values: Array, axis: Array | None, axes: int) -> Array:
+    """A vector along one of so many axes; a single number stays one."""
+    if axis is None or values.ndim == 0:
+        return values
+    return values.reshape([-1 if i == int(axis) % axes else 1 for i in range(axes)])
+
+
 def _reduction(function: Callable[..., Array]) -> Callable[..., Array]:
     def reduce(x: Array, *, axes: Array, keep_dims: Array) -> Array:
         return function(x, axis=tuple(axes.tolist()), keepdims=bool(keep_dims))
@@ -188,7 +226,10 @@ OPERATIONS: Mapping[str, Callable[..., Array | list[Array]]] = {
     "cast": lambda x, dtype: x,  # the type that the output is declared with does it
     "clip": clip,
     "concat": concat,
+    "constexpr_affine_dequantize": constexpr_affine_dequantize,
+    "constexpr_blockwise_shift_scale": constexpr_blockwise_shift_scale,
     "conv": conv,
+    "dequantize": dequantize,
     "exp": _unary(np.exp),
     "expand_dims": expand_dims,
     "gather": gather,
@@ -200,6 +241,7 @@ OPERATIONS: Mapping[str, Callable[..., Array | list[Array]]] = {
     "maximum": _binary(np.maximum),
     "mul": _binary(np.multiply),
     "pow": _binary(np.power),
+    "quantize": quantize,
     "real_div": _binary(np.divide),
     "reduce_l2_norm": _reduction(_l2_norm),
     "reduce_max": _reduction(np.max),

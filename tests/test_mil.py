@@ -46,6 +46,9 @@ def t(array: np.ndarray) -> torch.Tensor:
 
 AXES = {"axes": np.array([1, 3]), "keep_dims": np.bool_(True)}
 CHANNELS = np.arange(8, dtype=np.float32)
+SCALES, ZEROS = np.array([0.01, 0.02, 0.03, 0.04], np.float32), np.array([-3, 0, 7, 100], np.int8)
+LEVELS = torch.quantize_per_channel(t(X), t(SCALES), t(ZEROS), 1, torch.qint8)  # some beyond what 8 bits hold
+SMALL = LEVELS.int_repr().numpy()
 TRUTHS: list[tuple[str, dict[str, Any], Callable[[], torch.Tensor]]] = [
     ("add", {"x": X, "y": Y[0]}, lambda: t(X) + t(Y[0])),
     ("cast", {"x": X, "dtype": "fp32"}, lambda: t(X)),
@@ -54,6 +57,16 @@ TRUTHS: list[tuple[str, dict[str, Any], Callable[[], torch.Tensor]]] = [
         "concat",
         {"values": [X, Y], "axis": np.int32(1), "interleave": np.bool_(False)},
         lambda: torch.cat([t(X), t(Y)], 1),
+    ),
+    (
+        "constexpr_affine_dequantize",
+        {"quantized_data": SMALL, "zero_point": ZEROS, "scale": SCALES, "axis": np.int32(1)},
+        lambda: LEVELS.dequantize(),
+    ),
+    (
+        "constexpr_blockwise_shift_scale",
+        {"data": SMALL, "scale": SCALES[None, :, None, None], "offset": ZEROS[None, :, None, None]},
+        lambda: LEVELS.dequantize(),
     ),
     ("conv", _conv(), lambda: F.conv2d(t(X), t(Y[:, :, :3, :3]), padding=1)),
     (
@@ -65,6 +78,11 @@ TRUTHS: list[tuple[str, dict[str, Any], Callable[[], torch.Tensor]]] = [
         "conv",
         _conv(weight=Y[:, :2, :3, :3], groups=np.int32(2), dilations=np.array([1, 2]), pad=np.array([0, 0, 2, 2])),
         lambda: F.conv2d(t(X), t(Y[:, :2, :3, :3]), padding=(0, 2), dilation=(1, 2), groups=2),
+    ),
+    (
+        "dequantize",
+        {"input": SMALL, "scale": SCALES, "zero_point": ZEROS, "axis": np.int32(-3)},
+        lambda: LEVELS.dequantize(),
     ),
     ("exp", {"x": X}, lambda: t(X).exp()),
     ("expand_dims", {"x": X[0], "axes": np.array([0, 3])}, lambda: t(X[0])[None].unsqueeze(3)),
@@ -94,6 +112,16 @@ TRUTHS: list[tuple[str, dict[str, Any], Callable[[], torch.Tensor]]] = [
     ("maximum", {"x": X, "y": np.float32(0.1)}, lambda: t(X).clamp(min=0.1)),
     ("mul", {"x": X, "y": Y}, lambda: t(X) * t(Y)),
     ("pow", {"x": X, "y": np.float32(2)}, lambda: t(X) ** 2),
+    (
+        "quantize",
+        {"input": X, "scale": SCALES, "zero_point": ZEROS, "axis": np.int32(1), "output_dtype": "int8"},
+        lambda: LEVELS.int_repr(),
+    ),
+    (
+        "quantize",
+        {"input": X, "scale": np.float32(0.01), "output_dtype": "uint8"},
+        lambda: torch.quantize_per_tensor(t(X), 0.01, 0, torch.quint8).int_repr(),
+    ),
     ("real_div", {"x": X, "y": POSITIVE}, lambda: t(X) / t(POSITIVE)),
     ("reduce_l2_norm", {"x": X, **AXES}, lambda: t(X).norm(dim=(1, 3), keepdim=True)),
     ("reduce_max", {"x": X, **AXES}, lambda: t(X).amax((1, 3), keepdim=True)),
@@ -156,6 +184,7 @@ def test_every_operation_has_a_truth() -> None:
         ("gelu", {"x": X, "mode": "SIGMOID_APPROXIMATION"}),
         ("concat", {"values": [X, Y], "axis": np.int32(1), "interleave": np.bool_(True)}),
         ("gather", {"x": X, "indices": np.array([0]), "axis": np.int32(2), "batch_dims": np.int32(1)}),
+        ("constexpr_blockwise_shift_scale", {"data": SMALL, "scale": np.ones((1, 2, 1, 1), np.float32)}),
     ],
 )
 def test_a_way_that_is_not_known_is_refused(name: str, arguments: dict[str, Any]) -> None:
