@@ -25,6 +25,11 @@ def _convert(
     gpus: Sequence[str], graphs: Sequence["DeployableGraph"], precision: Precision, folder: Path, bundle_id: str
 ) -> None:
     onnx.CONVERTER.convert(graphs, precision, folder, bundle_id)
+    build_engines(gpus, graphs, folder, bundle_id)
+
+
+def build_engines(gpus: Sequence[str], graphs: Sequence["DeployableGraph"], folder: Path, bundle_id: str) -> None:
+    """An engine beside the .onnx file of each graph. Raises MimditError where the library refuses one."""
     library = Library("tensorrt_rtx")
     for graph in graphs:
         path = folder / f"{graph.name}.onnx"
@@ -47,7 +52,10 @@ def _tensor_names(path: Path) -> Iterable[str]:
     return [name.decode() for name in _LAYER.findall(path.read_bytes())]
 
 
-_PLATFORMS = {"rtx": partial(_convert, _TOGETHER), **{gpu: partial(_convert, (gpu,)) for gpu in GPUS}}
+# What --platform names, and the GPUs of each.
+PLATFORMS = {"rtx": _TOGETHER, **{gpu: (gpu,) for gpu in GPUS}}
+
+_PLATFORMS = {name: partial(_convert, gpus) for name, gpus in PLATFORMS.items()}
 
 CONVERTER = Converter(
     target="tensorrt",

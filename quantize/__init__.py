@@ -1,7 +1,7 @@
 """From frozen variants to files of 8-bit numbers: one target a file, of the same shape as in `export/`."""
 
 from mimdit.export.converter import Converter
-from mimdit.quantize import coreml, executorch, litert, onnx, openvino
+from mimdit.quantize import coreml, executorch, litert, onnx, openvino, tensorrt
 
 __all__ = ["QUANTIZERS"]
 
@@ -11,4 +11,5 @@ QUANTIZERS: tuple[Converter, ...] = (
     litert.CONVERTER,
     executorch.CONVERTER,
     *coreml.CONVERTERS,
+    tensorrt.CONVERTER,
 )

@@ -9,7 +9,7 @@ NNCF's QDQ leaves outputs in float, which ONNX Runtime then computes in float, t
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -33,6 +33,17 @@ _SATURATING = {"avx2"}  # has 8-bit products whose sums of two may pass 16 bits 
 _EXACT = {"avx512-vnni", "avx-vnni", "amx-int8"}  # … and these have not
 
 
+class Scheme(NamedTuple):
+    """How 8-bit numbers stand for floats, as what computes with them wants it."""
+
+    symmetric: bool  # activations are signed and have no zero point
+    biases: bool  # in 32 bits, not in float
+    may_saturate: bool  # on some CPUs, for which weights then keep to 7 bits
+
+
+FOR_CPUS = Scheme(symmetric=False, biases=True, may_saturate=True)
+
+
 def _convert(
     graphs: Sequence["DeployableGraph"],
     precision: Precision,
@@ -40,11 +51,22 @@ def _convert(
     bundle_id: str,
     recipe: Recipe | None = None,
 ) -> None:
+    write(graphs, precision, folder, bundle_id, recipe or Recipe(), FOR_CPUS)
+
+
+def write(
+    graphs: Sequence["DeployableGraph"],
+    precision: Precision,
+    folder: Path,
+    bundle_id: str,
+    recipe: Recipe,
+    scheme: Scheme,
+) -> None:
+    """An .onnx file a graph, and the weights that they share; `scheme` is for w8a8."""
     import onnx
 
     from mimdit.export.shared_weights import SharedWeights
 
-    recipe = recipe or Recipe()
     shared = SharedWeights(folder)
     for graph in graphs:
         with tempfile.TemporaryDirectory(prefix="mimdit-onnx-") as scratch:
@@ -53,7 +75,7 @@ def _convert(
         if precision == "w8":
             with_small_weights(model, kept)
         else:
-            model = quantized(model, ranges(model, recipe.calibration(graph.tile)), kept)
+            model = quantized(model, ranges(model, recipe.calibration(graph.tile)), kept, scheme=scheme)
         exporter.without_notes(model)
         _shrunk(model)
         model.metadata_props.add(key=ID_KEY, value=bundle_id)
@@ -147,7 +169,13 @@ def ranges(model: "ModelProto", tiles: "CalibrationSet") -> Any:
         return calibrator.compute_data()
 
 
-def quantized(model: "ModelProto", found: Any, floating: frozenset[str], only: str | None = None) -> "ModelProto":
+def quantized(
+    model: "ModelProto",
+    found: Any,
+    floating: frozenset[str],
+    only: str | None = None,
+    scheme: Scheme = FOR_CPUS,
+) -> "ModelProto":
     """A `plain` model with 8-bit layers, but for those in `floating`; with `only` that layer alone."""
     import copy
 
@@ -160,14 +188,18 @@ def quantized(model: "ModelProto", found: Any, floating: frozenset[str], only: s
     quantizer = QDQQuantizer(
         copy.deepcopy(model),
         per_channel=True,
-        reduce_range=reduces_range(instruction_set()),
+        reduce_range=scheme.may_saturate and reduces_range(instruction_set()),
         weight_qType=QuantType.QInt8,
-        activation_qType=QuantType.QUInt8,
+        activation_qType=QuantType.QInt8 if scheme.symmetric else QuantType.QUInt8,
         tensors_range=found,
         nodes_to_quantize=chosen,
         nodes_to_exclude=[],
         op_types_to_quantize=list(_LAYERS),
-        extra_options={"MatMulConstBOnly": True},
+        extra_options={
+            "MatMulConstBOnly": True,
+            "ActivationSymmetric": scheme.symmetric,
+            "QuantizeBias": scheme.biases,
+        },
     )
     quantizer.quantize_model()
     return quantizer.model.model

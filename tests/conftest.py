@@ -59,6 +59,7 @@ APART = (
     "test_mil.py",
     "test_quantize_coreml.py",
     "test_quantize_executorch.py",
+    "test_quantize_tensorrt.py",
     "test_targets.py",
     "test_tensorrt.py",
     "test_toy_target.py",
