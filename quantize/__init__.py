@@ -1,7 +1,7 @@
 """From frozen variants to files of 8-bit numbers: one target a file, of the same shape as in `export/`."""
 
 from mimdit.export.converter import Converter
-from mimdit.quantize import coreml, executorch, litert, onnx, openvino, tensorrt
+from mimdit.quantize import coreai, coreml, executorch, litert, onnx, openvino, tensorrt
 
 __all__ = ["QUANTIZERS"]
 
@@ -12,4 +12,5 @@ QUANTIZERS: tuple[Converter, ...] = (
     executorch.CONVERTER,
     *coreml.CONVERTERS,
     tensorrt.CONVERTER,
+    coreai.CONVERTER,
 )

@@ -57,6 +57,7 @@ APART = (
     "test_identity.py",
     "test_latency_targets.py",
     "test_mil.py",
+    "test_quantize_coreai.py",
     "test_quantize_coreml.py",
     "test_quantize_executorch.py",
     "test_quantize_tensorrt.py",
