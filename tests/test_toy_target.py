@@ -20,6 +20,7 @@ from .frozen import FROZEN_TILE, frozen
 def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mimdit.export.EXPORTERS", (toy_target.CONVERTER,))
     monkeypatch.setattr("mimdit.runtimes.RUNTIMES", (toy_target.RUNTIME,))
+    monkeypatch.setattr("mimdit.quantize.QUANTIZERS", ())  # the toy goes by the name of a target that has one
 
 
 @pytest.mark.usefixtures("_registered")
