@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mimdit.bundle import Bundle
     from mimdit.targets import Variant
 
-__all__ = ["Loading", "measure_loading", "peak_memory"]
+__all__ = ["Loading", "measure_loading", "peak_memory", "peak_of_command"]
 
 _PHOTO = (512, 768)  # px, 0.39 megapixels: a few tiles, so that the tiler's own memory counts
 
@@ -64,6 +64,26 @@ def peak_memory() -> int | None:
 
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return None
+
+
+def peak_of_command(*arguments: str) -> int:
+    """Bytes that `mimdit` with these arguments has resident at most, in a process of its own.
+
+    Raises CalledProcessError where it fails, and ValueError where the system does not say.
+    """
+    command = [sys.executable, "-c", _TOLD, *arguments]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return int(done.stdout.splitlines()[-1])
+
+
+_TOLD = """
+from mimdit.benchmarks.loading import peak_memory
+from mimdit.cli import main
+try:
+    main()
+finally:
+    print(peak_memory())
+"""
 
 
 def _drop_from_cache(folder: Path) -> bool:

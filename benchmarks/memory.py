@@ -9,7 +9,6 @@ With --deep it is a TIFF of 16 bits in Display P3, and so is the result.
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,20 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mimdit.benchmarks.loading import peak_memory
+from mimdit.benchmarks.loading import peak_memory, peak_of_command
 from mimdit.image import Photo, icc, save
 from mimdit.image.cicp import PRIMARIES
-
-ONE = """
-import sys
-from mimdit.benchmarks.loading import peak_memory
-from mimdit.cli import main
-sys.argv = ["mimdit", "restore", *sys.argv[1:]]
-try:
-    main()
-finally:
-    print((peak_memory() or 0) // 1024)
-"""
 
 
 def main() -> None:
@@ -56,19 +44,17 @@ def _one(folder: Path, megapixels: float, threads: str, deep: bool) -> dict[str,
     pixels = np.resize(rows.astype(np.uint16) * 257 if deep else rows, (side, side, 3))
     save(Photo(pixels, icc=icc.make("P3", PRIMARIES[12], 2.2) if deep else None), source, overwrite=True)
     out = folder / f"out{source.suffix}"
-    command = [sys.executable, "-c", ONE, str(source), "-o", str(out), "--overwrite"]
     before, began = os.times(), time.perf_counter()
-    done = subprocess.run(
-        [*command, "--variant", "denoise", "--threads", threads], check=True, capture_output=True, text=True
+    peak = peak_of_command(
+        "restore", str(source), "-o", str(out), "--overwrite", "--variant", "denoise", "--threads", threads
     )
     seconds, after = time.perf_counter() - began, os.times()
     # Of the processor alone: what else the machine does shows in it least, so that sizes can be compared.
     busy = after.children_user + after.children_system - before.children_user - before.children_system
     size = side * side / 1e6
-    peak = int(done.stdout.splitlines()[-1]) / 1024
     return {
         "megapixels": size,
-        "peak_mb": round(peak, 1),
+        "peak_mb": round(peak / 2**20, 1),
         "seconds": round(seconds, 1),
         "cpu_seconds": round(busy, 1),
         "cpu_seconds_per_megapixel": round(busy / size, 2),

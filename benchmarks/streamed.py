@@ -8,7 +8,6 @@ whatever it converts.
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -16,16 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-ONE = """
-import sys
-from mimdit.benchmarks.loading import peak_memory
-from mimdit.cli import main
-sys.argv = ["mimdit", "quantize", "weights", *sys.argv[1:]]
-try:
-    main()
-finally:
-    print(peak_memory() or 0)
-"""
+from mimdit.benchmarks.loading import peak_of_command
 
 
 def main() -> None:
@@ -44,15 +34,14 @@ def _one(layers: int, side: int) -> dict[str, float]:
         source.mkdir()
         _large(source / "large.onnx", layers, side)
         began = time.perf_counter()
-        command = [sys.executable, "-c", ONE, str(source / "large.onnx"), "-o", str(out)]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        peak = peak_of_command("quantize", "weights", str(source / "large.onnx"), "-o", str(out))
         seconds = time.perf_counter() - began
         before, after = (sum(file.stat().st_size for file in folder.iterdir()) for folder in (source, out))
     return {
         "before_mb": round(before / 1e6, 1),
         "after_mb": round(after / 1e6, 1),
         "weight_mb": round(2 * side**2 / 1e6, 1),
-        "peak_mb": round(int(done.stdout) / 1e6, 1),
+        "peak_mb": round(peak / 1e6, 1),
         "seconds": round(seconds, 1),
     }
 

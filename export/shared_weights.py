@@ -5,6 +5,7 @@ in half the bytes, with a Cast in front that every runtime folds while loading.
 """
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -46,19 +47,19 @@ class SharedWeights:
             self._file.write(b"\0" * (-self._file.tell() % ALIGNMENT))
             self._offsets[digest] = self._file.tell()
             self._file.write(data)
-        reference = TensorProto(
-            name=name,
-            data_type=helper.np_dtype_to_tensor_dtype(values.dtype),
-            dims=values.shape,
-            data_location=TensorProto.EXTERNAL,
-        )
-        place = {"location": NAME, "offset": self._offsets[digest], "length": len(data)}
-        for key, value in place.items():
-            reference.external_data.add(key=key, value=str(value))
-        return reference
+        kind = helper.np_dtype_to_tensor_dtype(values.dtype)
+        return reference(name, kind, values.shape, self._offsets[digest], len(data))
 
     def close(self) -> None:
         self._file.close()
+
+
+def reference(name: str, kind: int, dims: Sequence[int], offset: int, length: int) -> TensorProto:
+    """A tensor of ONNX's type number `kind` whose bytes lie in the weight file beside the model."""
+    tensor = TensorProto(name=name, data_type=kind, dims=dims, data_location=TensorProto.EXTERNAL)
+    for key, value in {"location": NAME, "offset": offset, "length": length}.items():
+        tensor.external_data.add(key=key, value=str(value))
+    return tensor
 
 
 def _exact_in_half(values: np.ndarray) -> bool:

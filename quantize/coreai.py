@@ -8,7 +8,7 @@ import numpy as np
 
 from mimdit.export import coreai as exporter
 from mimdit.export.converter import Converter
-from mimdit.quantize.recipe import READS_A_CONSTANT, TOLERANCE, Recipe
+from mimdit.quantize.recipe import TOLERANCE, Recipe
 from mimdit.targets import Precision
 
 if TYPE_CHECKING:
@@ -34,10 +34,9 @@ def _convert(
         for graph in graphs:
             inputs = graph.example_inputs()
             module = torch.export.export(graph, inputs).module(check_guards=False)
-            kept = recipe.kept(graph, precision)
-            layers = pt2e.layers_in(module, kept - {READS_A_CONSTANT})  # which matters for activations alone
+            layers = pt2e.layers_in(module, recipe.kept_weights(graph, precision))
             if precision == "w8a8":
-                quantizer = pt2e.LayerQuantizer(layers, pt2e.layers_in(module, kept))
+                quantizer = pt2e.LayerQuantizer(layers, pt2e.layers_in(module, recipe.kept(graph, precision)))
                 module = pt2e.quantized(module, quantizer, pt2e.tensors(recipe.calibration(graph.tile)))
             else:
                 module = pt2e.quantized(module, pt2e.LayerQuantizer(layers, ()), [inputs])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mimdit.export import coreml as exporter
 from mimdit.export.converter import Converter
-from mimdit.quantize.recipe import READS_A_CONSTANT, TOLERANCE, Recipe
+from mimdit.quantize.recipe import TOLERANCE, Recipe
 from mimdit.targets import Precision
 
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ def _convert(
         import torch
 
         for graph in graphs:
-            kept = recipe.kept(graph, precision)
             program = torch.export.export(graph, graph.example_inputs())
-            passes = _small_weights(program, kept - {READS_A_CONSTANT})  # which matters for activations alone
+            passes = _small_weights(program, recipe.kept_weights(graph, precision))
             if precision == "w8a8":
+                kept = recipe.kept(graph, precision)
                 program = _with_small_activations(program, kept, recipe.calibration(graph.tile))
             exporter.write(exporter.converted(program, release, passes=passes), graph, folder, bundle_id)
 

@@ -68,6 +68,10 @@ class Recipe:
         always = (*ALWAYS_FLOAT, READS_A_CONSTANT) if precision == "w8a8" else (READS_A_CONSTANT,)
         return frozenset(always) | frozenset(self.floating.get(graph.name, ()))
 
+    def kept_weights(self, graph: "DeployableGraph", precision: Precision) -> frozenset[str]:
+        """The same of weights, which are weights whatever their layer reads: for quantizers that treat them apart."""
+        return self.kept(graph, precision) - {READS_A_CONSTANT}
+
     def at(self, work: Path) -> "Recipe":
         """The same, with a work folder."""
         return replace(self, work=work)

@@ -208,15 +208,10 @@ def _place(tensor: "TensorProto", folder: Path, expected: int | None = None) -> 
 
 def _beside(weights: BinaryIO, name: str, kind: int, dims: Sequence[int], content: Iterable[bytes]) -> "TensorProto":
     """A tensor whose bytes are appended to the file, as they come."""
-    from onnx import TensorProto
-
-    from mimdit.export.shared_weights import ALIGNMENT, NAME
+    from mimdit.export.shared_weights import ALIGNMENT, reference
 
     weights.write(b"\0" * (-weights.tell() % ALIGNMENT))
     offset = weights.tell()
     for part in content:
         weights.write(part)
-    tensor = TensorProto(name=name, data_type=kind, dims=dims, data_location=TensorProto.EXTERNAL)
-    for key, value in {"location": NAME, "offset": offset, "length": weights.tell() - offset}.items():
-        tensor.external_data.add(key=key, value=str(value))
-    return tensor
+    return reference(name, kind, dims, offset, weights.tell() - offset)

@@ -87,6 +87,17 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory):
         yield
 
 
+@pytest.fixture(scope="module")
+def one_thread():
+    """Bits are promised for equal threads."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def nano() -> "MiMDiT":
     """An untrained network of the smallest preset. Shared: tests must not change it."""

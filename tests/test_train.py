@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -22,6 +21,8 @@ from mimdit.model.checkpoint import checkpoint_hash, load_model
 from mimdit.train.config import TrainConfig
 from mimdit.train.loop import train
 from mimdit.train.pace import WAYS, Way, time_ways
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 EAGER = "fp32 eager"
 
@@ -72,15 +73,6 @@ def log_rows(out: Path) -> list[dict[str, Any]]:
     """The log without the times, which no two runs share."""
     rows = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Bits are promised for equal threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

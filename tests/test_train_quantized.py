@@ -1,7 +1,6 @@
 """Training in the numbers of w8a8: 8 bits in the pass forward, plain weights that move, and resumed to the bit."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +19,9 @@ from mimdit.train.quantized import Rounded, rounded_layers
 
 from .frozen import frozen
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 EAGER = "fp32 eager"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Bits are promised for equal threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

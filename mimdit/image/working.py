@@ -78,19 +78,19 @@ class InPlace:
     """
 
     def __init__(self, own: np.ndarray, space: ColourSpace):
-        self.own = own
+        self._own = own
         self.shape: tuple[int, ...] = own.shape
         self.dtype: np.dtype[Any] = own.dtype
         self._space = space
 
     def __len__(self) -> int:
-        return len(self.own)
+        return len(self._own)
 
     def __getitem__(self, place: Any) -> np.ndarray:
-        return from_unit(np.clip(self._space.to_srgb(self.own[place]), 0, 1), self.dtype)
+        return from_unit(np.clip(self._space.to_srgb(self._own[place]), 0, 1), self.dtype)
 
     def __setitem__(self, place: slice, restored: np.ndarray) -> None:
-        own = self.own[place]
+        own = self._own[place]
         for rows in _strips(len(own)):  # of a broad strip of tiles the floats in between would be 400 MB
             own[rows] = _back(own[rows], restored[rows], self._space)
 

@@ -89,8 +89,9 @@ def draw_example(
     wanted = np.zeros(len(DISPATCHER_CLASSES), np.int8)
     if kind not in ("haze", "lowlight", "mixture") and rng.random() < 0.4:
         share = float(np.exp(rng.uniform(*np.log(_DIM))))
-        truth = np.rint(expose(truth, share, float(rng.uniform(0, 0.8))) * 255) / np.float32(255)
-        wanted[_class_of("lowlight")] = EITHER if share < _DIM_ENOUGH else 0
+        truth = _in_levels(expose(truth, share, float(rng.uniform(0, 0.8))))
+        if share < _DIM_ENOUGH:
+            wanted[_class_of("lowlight")] = EITHER
     if kind == "clean":
         photo = truth
     elif kind == "mixture":
@@ -116,7 +117,7 @@ def _darkened(truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         photo = expose(truth, float(1 / np.exp(rng.uniform(*np.log((4, 60))))), float(rng.uniform(0, 0.9)))
     else:
         photo = np.float32(rng.uniform(0.2, 0.8)) * truth ** np.float32(rng.uniform(1.5, 3))
-    return np.rint(photo * 255) / np.float32(255)
+    return _in_levels(photo)
 
 
 def _class_of(kind: Degradation) -> int:
@@ -134,4 +135,9 @@ def _picture(photos: PhotoScales, indices: list[int], rng: np.random.Generator) 
         factor = rng.uniform(0.6, 1.1)
         shape = (max(round(height * factor), CROP), max(round(width * factor), CROP))
         piece = np.clip(np.stack([enlarge(piece[..., c], *shape) for c in range(3)], -1), 0, 1)
-    return np.rint(piece * 255) / np.float32(255)
+    return _in_levels(piece)
+
+
+def _in_levels(photo: np.ndarray) -> np.ndarray:
+    """f32 in 0..1 → the nearest k/255, as files hold it."""
+    return np.rint(photo * 255) / np.float32(255)
