@@ -44,11 +44,11 @@ class Frozen:
 
 @dataclass(frozen=True)
 class Saved:
-    """Dynamic and frozen: MB of weights in fp16, ms of a tile in eager PyTorch, whole and in the MiM branch alone."""
+    """Per network: MB of weights in fp16, ms of a tile in eager PyTorch, whole and in the MiM branch alone."""
 
-    megabytes: tuple[float, float]
-    whole_ms: tuple[float, float]
-    branch_ms: tuple[float, float]
+    megabytes: tuple[float, ...]
+    whole_ms: tuple[float, ...]
+    branch_ms: tuple[float, ...]
 
 
 def mean_gates(plan: RoutingPlan, statistics: RouterStatistics) -> RoutingPlan:
@@ -106,8 +106,8 @@ def freeze_ways(
     return [Frozen(kind, *(column[kind] for column in found)) for kind in kinds]
 
 
-def saved(student: MiMDiT, tuned: MiMDiT, example: Batch, samples: int) -> Saved:
-    """Times in turns, medians; dynamic routing too computes only the sub-experts that it chose."""
+def saved(models: Sequence[MiMDiT], example: Batch, samples: int) -> Saved:
+    """Times in turns, medians; a dynamic network too computes only the sub-experts that it chose."""
     image, photo = example.image[:1], example.photo[:1]
     one = Batch(image, image, photo, example.families[:1], example.kinds[:1])
 
@@ -115,12 +115,11 @@ def saved(student: MiMDiT, tuned: MiMDiT, example: Batch, samples: int) -> Saved
         return model.guide(image, latent, photo)
 
     with torch.inference_mode():
-        latents = [model.codec.encode(image)[0] for model in (student, tuned)]
-        calls = [partial(whole, model, one) for model in (student, tuned)]
-        calls += [partial(branch, model, latent) for model, latent in zip((student, tuned), latents, strict=True)]
+        calls = [partial(whole, model, one) for model in models]
+        calls += [partial(branch, model, model.codec.encode(image)[0]) for model in models]
         medians = [1e3 * float(np.median(timing.seconds)) for timing in timings(calls, samples=samples)]
-    sizes = [_HALF * sum(p.numel() for p in model.parameters()) / 1e6 for model in (student, tuned)]
-    return Saved((sizes[0], sizes[1]), (medians[0], medians[1]), (medians[2], medians[3]))
+    sizes = [_HALF * sum(p.numel() for p in model.parameters()) / 1e6 for model in models]
+    return Saved(tuple(sizes), tuple(medians[: len(models)]), tuple(medians[len(models) :]))
 
 
 def _of(examples: Sequence[Batch], kinds: Sequence[str]) -> list[Batch]:

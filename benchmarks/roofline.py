@@ -39,7 +39,7 @@ print(2 * n**3 / best(12, lambda: numpy.matmul(a, b, out=c)) / 1e9)
 print(wide.nbytes / best(6, lambda: numpy.matmul(wide, vector, out=d)) / 1e9)
 """
 _EXPECTED = 0.5  # of the matrix product; a graph that reaches less shows where its time goes
-_WEIGHT_BYTES: dict[Precision, int] = {"fp32": 4, "fp16": 2, "bf16": 2, "w8": 1, "w8a8": 1}
+_WEIGHT_BYTES: dict[Precision, float] = {"fp32": 4, "fp16": 2, "bf16": 2, "w8": 1, "w8a8": 1, "p6": 0.75}
 
 
 class Roofs(NamedTuple):

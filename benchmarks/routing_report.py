@@ -1,6 +1,7 @@
 """Writes docs/routing.md: what routers decide, what carries the restoration, what freezing costs and saves.
 
     python -m mimdit.benchmarks.routing_report --student weights/student-1 --variants runs/small/variants \\
+        --before runs/small/final9 --narrowed runs/small/narrow \\
         --codec runs/small/codec/model --photos PHOTOS --runs runs/small/equal-budget --out docs
 
 Router statistics are of the training photos; every figure in dB is of the photos kept for validation. The equal-budget
@@ -19,6 +20,7 @@ from mimdit.benchmarks.ablations import components, examples_of, information
 from mimdit.benchmarks.device import this_device, versions
 from mimdit.benchmarks.equal_budget import STEPS, equal_budget
 from mimdit.benchmarks.freezing import Frozen, Saved, freeze_ways, saved
+from mimdit.benchmarks.narrowing import narrowing
 from mimdit.benchmarks.regret import load_variants
 from mimdit.benchmarks.routing_maps import write_maps
 from mimdit.benchmarks.table import TableContent, markdown_lines
@@ -44,14 +46,16 @@ Generated: `{command}`
 _WAYS = """\
 `own plan`: in each group the sub-expert that dynamic routing chose most often, with its mean weight. `mean gates`: all
 sub-experts, each with its mean weight over the photos. `merged`: one sub-expert a group, the mean of all three by their
-shares of use. `tuned`: the own plan after fine-tuning of experts, gates and codec, as it ships. All but the last are on
-the student's weights without any tuning. Columns after `dynamic` are differences from it, in dB.
+shares of use. `tuned`: the own plan after fine-tuning of experts, gates and codec. All but the last are on the
+student's weights without any tuning. Columns after `dynamic` are differences from it, in dB.
 """
 
 
 def main(
     student: Annotated[Path, typer.Option(help="Model folder of the dynamic one-step student.")],
     variants: Annotated[Path, typer.Option(help="Folder of its frozen variants.")],
+    before: Annotated[Path, typer.Option(help="Folder of the variants as they were before they were narrowed.")],
+    narrowed: Annotated[Path, typer.Option(help="Folder of the variants narrowed, before they were tuned again.")],
     codec: Annotated[Path, typer.Option(help="Model folder of stage 1, for the equal-budget networks.")],
     photos: Annotated[Path, typer.Option(help="The training photos.")],
     runs: Annotated[Path, typer.Option(help="Where the equal-budget networks are trained.")],
@@ -62,21 +66,22 @@ def main(
 ) -> None:
     """Write docs/routing.md and its pictures."""
     model, tuned = load_model(student).eval(), load_variants(variants)
+    full, fewer = load_variants(before), load_variants(narrowed)
     scales = PhotoScales(photos, runs.parent / ".photo-cache")
     training, kept_out = scales.split(TrainConfig(objective="distill", steps=1).validation_photos)
     seen = record_routing(model, examples_of(scales, training, TILE, each, seed=1))
     examples = examples_of(scales, kept_out, TILE, each, seed=2)
 
-    plans: dict[Variant, RoutingPlan] = {name: net.shape.plan for name, net in tuned.items() if net.shape.plan}
+    plans: dict[Variant, RoutingPlan] = {name: net.shape.plan for name, net in full.items() if net.shape.plan}
     ways = [
         row
         for name in VARIANTS
-        if name in tuned and name != "general"
+        if name in full and name != "general"
         for row in freeze_ways(
-            model, name, tuned[name], seen.of(VARIANT_DEGRADATIONS[name]), VARIANT_DEGRADATIONS[name], examples
+            model, name, full[name], seen.of(VARIANT_DEGRADATIONS[name]), VARIANT_DEGRADATIONS[name], examples
         )
     ]
-    savings = saved(model, next(iter(tuned.values())), examples[0], samples)
+    savings = saved([model, full["denoise"], fewer["denoise"], tuned["denoise"]], examples[0], samples)
     device = this_device()
     machine = f"{device.processor or device.architecture}, {device.cores} cores, torch {versions(['torch'])['torch']}"
     maps = write_maps(seen, DEGRADATIONS, out)
@@ -95,11 +100,17 @@ def main(
         _section("What carries the restoration", components(model, plans, examples)),
         "Branch off, degraded latent and own plan against dynamic routing; other plans against the own plan, all on\n"
         "the student's weights without any tuning.\n",
-        _section(f"Equal budgets: {steps} training steps each", equal_budget(codec, photos, runs, steps)),
+        _section(f"Equal budgets: the time of {steps} training steps each", equal_budget(codec, photos, runs, steps)),
         "The second and third column against the first, in dB.\n",
         _section("Four ways to freeze", _ways_table(ways)),
         _WAYS,
+        _section("Narrowing: 5 of 12 sub-experts", narrowing(full, fewer, tuned, examples)),
+        "PSNR in dB of each degradation's own variant, with all sub-experts of its plan; the differences when those\n"
+        "are dropped without which it restores best, and when it is tuned again with two more residual blocks at full\n"
+        "resolution, as it ships. What is dropped was chosen on training photos, one sub-expert at a time.\n",
         _section("What freezing saves", _saved_table(savings)),
+        "The ratio of `dynamic` stands in brackets. `narrowed` has 5 of 12 sub-experts; `as it ships` has besides two\n"
+        "more residual blocks at full resolution. All are `denoise`.\n",
         f"Times of one tile of {TILE} px in eager PyTorch, {torch.get_num_threads()} threads, medians in turns. Dynamic"
         " routing too computes only\nthe sub-experts that it chose.\n",
         _section("Regret", tile_regret(model, tuned, examples)),
@@ -135,8 +146,11 @@ def _saved_table(found: Saved) -> TableContent:
         ("whole tile, ms", found.whole_ms),
         ("MiM branch, ms", found.branch_ms),
     )
-    rows = tuple((name, f"{d:.1f}", f"{f:.1f}", f"{d / f:.2f}") for name, (d, f) in parts)
-    return TableContent("What freezing saves", ("", "dynamic", "frozen", "ratio"), rows)
+    rows = tuple(
+        (name, f"{first:.1f}", *(f"{value:.1f} ({first / value:.2f})" for value in others))
+        for name, (first, *others) in parts
+    )
+    return TableContent("What freezing saves", ("", "dynamic", "frozen", "narrowed", "as it ships"), rows)
 
 
 if __name__ == "__main__":

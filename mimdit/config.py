@@ -8,7 +8,7 @@ sd35-medium   1536 × 24                   640 × 6 blocks      SD3 VAE         
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from mimdit.errors import CheckpointError
 from mimdit.routing.plan import RoutingPlan
@@ -66,6 +66,9 @@ class ModelConfig(BaseModel):
 
     # codec
     codec_channels: tuple[int, int, int, int] | None = (16, 32, 64, 96)
+    decoder_depths: tuple[PositiveInt, PositiveInt, PositiveInt] = Field(
+        default=(1, 2, 1), description="residual blocks of the edge codec's decoder at 1, 1/2 and 1/4"
+    )
     vae: dict[str, Any] | None = None
 
     @model_validator(mode="after")

@@ -3,7 +3,7 @@
 from typing import Literal, get_args
 
 Target = Literal["onnx", "coreml", "executorch", "tensorrt", "openvino", "litert", "coreai"]
-Precision = Literal["fp32", "fp16", "bf16", "w8", "w8a8"]
+Precision = Literal["fp32", "fp16", "bf16", "w8", "w8a8", "p6"]
 Unit = Literal["cpu", "gpu", "ane", "npu", "dla"]
 Degradation = Literal["noise", "sensor", "blur", "haze", "rain", "lowlight", "jpeg"]
 Variant = Literal["denoise", "deblur", "dehaze", "derain", "lowlight", "dejpeg", "general"]

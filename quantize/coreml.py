@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mimdit.quantize.calibration import CalibrationSet
 
 _LARGE = 100_000  # elements
+_PALETTE_BITS = 6
 
 
 def _convert(
@@ -37,28 +38,35 @@ def _convert(
 
         for graph in graphs:
             program = torch.export.export(graph, graph.example_inputs())
-            passes = _small_weights(program, recipe.kept_weights(graph, precision))
+            passes = _small_weights(program, precision, recipe.kept_weights(graph, precision))
             if precision == "w8a8":
                 kept = recipe.kept(graph, precision)
                 program = _with_small_activations(program, kept, recipe.calibration(graph.tile))
             exporter.write(exporter.converted(program, release, passes=passes), graph, folder, bundle_id)
 
 
-def _small_weights(program: "ExportedProgram", floating: frozenset[str]) -> Any:
-    """coremltools' passes, and one for weights of 8 bits with a scale a channel, but for the layers in `floating`."""
+def _small_weights(program: "ExportedProgram", precision: Precision, floating: frozenset[str]) -> Any:
+    """coremltools' passes, and one for the weights, but for the layers in `floating`.
+
+    8 bits with a scale a channel, or at p6 numbers of 6 bits into a palette of 64 values, found by k-means.
+    """
     from coremltools import PassPipeline
-    from coremltools.optimize.coreml import OpLinearQuantizerConfig, OptimizationConfig
+    from coremltools.optimize.coreml import OpLinearQuantizerConfig, OpPalettizerConfig, OptimizationConfig
 
     from mimdit.quantize.pt2e import layers_in
 
     layers = layers_in(program.module(check_guards=False), floating).values()
-    each = OpLinearQuantizerConfig(mode="linear_symmetric", weight_threshold=0)
+    if precision == "p6":
+        name, each = "compression::palettize_weights", OpPalettizerConfig(nbits=_PALETTE_BITS, weight_threshold=0)
+    else:
+        name = "compression::linear_quantize_weights"
+        each = OpLinearQuantizerConfig(mode="linear_symmetric", weight_threshold=0)
     passes = PassPipeline()
     # What is larger stays a sum of smaller constants: the masks of windows, 1 MB a layer of `denoise`.
     passes.set_options("common::const_elimination", {"skip_const_by_size": str(_LARGE)})
-    passes.append_pass("compression::linear_quantize_weights")
+    passes.append_pass(name)
     config = OptimizationConfig(op_name_configs={_constant(layer): each for layer in layers})  # pyright: ignore
-    passes.set_options("compression::linear_quantize_weights", {"config": config})  # pyright: ignore
+    passes.set_options(name, {"config": config})  # pyright: ignore
     return passes
 
 
@@ -86,7 +94,7 @@ _PLATFORMS = {"ios16": partial(_convert, "iOS16"), "ios18": partial(_convert, "i
 
 _W8 = Converter(
     target="coreml",
-    precisions=("w8",),
+    precisions=("w8", "p6"),
     requires=("torch", "coremltools"),
     suffix=".mlpackage",
     tolerance=TOLERANCE,

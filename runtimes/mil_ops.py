@@ -169,6 +169,13 @@ def constexpr_affine_dequantize(quantized_data: Array, *, zero_point: Array, sca
     return dequantize(quantized_data, scale=scale, zero_point=zero_point, axis=axis)
 
 
+def constexpr_lut_to_dense(indices: Array, *, lut: Array, shape: Array) -> Array:
+    """A palette of 2ⁿ values; `indices` u8, n bits each, the first in the lowest bits of the first byte."""
+    bits = int(np.log2(lut.size))
+    stream = np.unpackbits(indices.view(np.uint8), bitorder="little")[: bits * int(np.prod(shape))]
+    return lut[stream.reshape(-1, bits) @ (1 << np.arange(bits))].reshape(shape.astype(int))
+
+
 def constexpr_blockwise_shift_scale(data: Array, *, scale: Array, offset: Array | None = None) -> Array:
     """data of any shape; scale and offset of as many axes, each 1 or as long as that of the data."""
     if any(size not in (1, whole) for size, whole in zip(scale.shape, data.shape, strict=True)):
@@ -228,6 +235,7 @@ OPERATIONS: Mapping[str, Callable[..., Array | list[Array]]] = {
     "concat": concat,
     "constexpr_affine_dequantize": constexpr_affine_dequantize,
     "constexpr_blockwise_shift_scale": constexpr_blockwise_shift_scale,
+    "constexpr_lut_to_dense": constexpr_lut_to_dense,
     "conv": conv,
     "dequantize": dequantize,
     "exp": _unary(np.exp),

@@ -57,6 +57,13 @@ def test_w8_is_weights_alone(graph: TinyGraph, tmp_path: Path) -> None:
     assert 0 < _error(graph, path) < 0.001
 
 
+def test_p6_has_weights_of_64_values(graph: TinyGraph, tmp_path: Path) -> None:
+    path = _written(graph, "p6", Recipe().keeping(graph.name, ["tokens"]), tmp_path)
+    program = mil_file.read(path)
+    assert Counter(weight for _, weight in _layers(program)) == {"constexpr_lut_to_dense": 3, "const": 1}
+    assert 0 < _error(graph, path) < 0.005
+
+
 def test_at_w8a8_a_layer_reads_8_bits_where_its_weight_has_them(
     graph: TinyGraph, photo_folder: Path, tmp_path: Path
 ) -> None:

@@ -143,12 +143,21 @@ def test_the_document_is_written_whole(
     save_model(lively, tmp_path / "student")
     for name in VARIANTS:
         save_model(frozen(lively, name), tmp_path / "variants" / name / "model")
+    variants = tmp_path / "variants"
     report.main(
-        tmp_path / "student", tmp_path / "variants", tmp_path / "student", photos, tmp_path / "runs" / "budget",
+        tmp_path / "student", variants, variants, variants, tmp_path / "student", photos, tmp_path / "runs" / "budget",
         tmp_path / "docs", each=1, steps=1, samples=2,
     )  # fmt: skip
     text = (tmp_path / "docs" / "routing.md").read_text()
-    for title in ("What routers decide", "What carries", "Equal budgets", "Four ways", "What freezing saves", "Regret"):
+    for title in (
+        "What routers decide",
+        "What carries",
+        "Equal budgets",
+        "Four ways",
+        "Narrowing",
+        "What freezing saves",
+        "Regret",
+    ):
         assert title in text
     assert "nan" not in text
     assert load(tmp_path / "docs" / "routing-intra.png").pixels.shape[0] > 100

@@ -41,13 +41,13 @@ def build(
     ] = None,
     max_drop: Annotated[
         float | None,
-        typer.Option(metavar="DB", help="w8, w8a8: put the most sensitive layers back to float until no more is lost."),
+        typer.Option(metavar="DB", help="w8, w8a8, p6: put sensitive layers back to float until no more is lost."),
     ] = None,
     work: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="w8, w8a8: what takes long is kept here and not done twice.")
+        Path | None, typer.Option(metavar="DIR", help="w8, w8a8, p6: what takes long is kept here and not done twice.")
     ] = None,
     require_faster: Annotated[
-        bool, typer.Option("--require-faster", help="w8, w8a8: no bundle, exit code 1, if slower than fp32 here.")
+        bool, typer.Option("--require-faster", help="w8, w8a8, p6: no bundle, exit code 1, if slower than fp32 here.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing bundle.")] = False,
 ) -> None:
@@ -56,8 +56,9 @@ def build(
     The bundle is written only if every file holds exactly the sub-experts of its routing plan and agrees with the graph
     on tiles of every degradation and on extremes; otherwise the exit code is 1 and nothing is left behind.
 
-    w8 has weights of 8 bits, w8a8 activations too: those are calibrated on degraded tiles of clean photos, and the
-    bundle says which (CALIBRATION.md). --max-drop measures in the target's own runtime, on tiles of other photos.
+    w8 has weights of 8 bits, p6 of 6 that number a palette of 64 values, w8a8 activations of 8 bits too: those are
+    calibrated on degraded tiles of clean photos, and the bundle says which (CALIBRATION.md). --max-drop measures in the
+    target's own runtime, on tiles of other photos.
     Each quantized file is timed against its fp32 twin; one that is over 5 % slower is told as smaller but slower.
 
     A photo that a bundle of --identity changes was changed by the pipeline (decoding, tiles, runtime, blending),
@@ -76,9 +77,9 @@ def build(
 
     if out.exists() and not overwrite:
         raise CheckpointError(f"{out} exists: name another --out, or replace it with --overwrite")
-    quantized = precision in ("w8", "w8a8")
+    quantized = any(precision in converter.precisions for converter in QUANTIZERS)
     if not quantized and (calibration or work or require_faster or max_drop is not None):
-        raise CheckpointError("--calibration, --max-drop, --work and --require-faster are for --precision w8 and w8a8")
+        raise CheckpointError("--calibration, --max-drop, --work and --require-faster are for --precision w8, w8a8, p6")
     converter = find((*EXPORTERS, *QUANTIZERS), target, precision)
     if platform is not None:
         converter = converter.on(platform)

@@ -64,7 +64,7 @@ class MiMBranch(nn.Module):
 
         `forced` i64[B,blocks,4]: sub-experts to use whatever the router says; negative leaves the choice free.
         """
-        photo = F.relu(self.photo(tokens)).mean(1)  # [B,C]
+        photo = self._summary(tokens)
         x = self.stem(latent) + photo[:, :, None, None]  # [B,C,h,w]
         outputs: list[Tensor] = []
         routings: list[Routing] = []
@@ -82,6 +82,15 @@ class MiMBranch(nn.Module):
             for guide, source in zip(self.guides, self.source, strict=True)
         ]
         return guides, self.velocity(x), routings
+
+    def route(self, image: Tensor, tokens: Tensor) -> list[Routing]:
+        """What the routers decide of a tile, one a block, without running any expert."""
+        view = torch.cat([self.routing_view(image), self._summary(tokens)], 1)
+        return [block.route(view) for block in self.blocks if isinstance(block, MiMBlock)]
+
+    def _summary(self, tokens: Tensor) -> Tensor:
+        """Photo tokens f32[B,64,384] → f32[B,C]."""
+        return F.relu(self.photo(tokens)).mean(1)
 
 
 def _zeroed(layer: nn.Conv2d) -> nn.Conv2d:

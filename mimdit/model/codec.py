@@ -20,8 +20,6 @@ from mimdit.model.moe import ChannelNorm
 
 MAX_GAIN = 3.0  # |gain| in nats: a factor of 20, more than the darkest photo that is worth restoring
 
-DECODER_DEPTHS = (1, 2, 1)  # residual blocks at 1, 1/2 and 1/4: the extra one where a channel is cheapest in time
-
 
 class ResBlock(nn.Module):
     """x + conv(relu(conv(x))). No ReLU on the sum: behind one, whole levels went dead within a few hundred steps."""
@@ -77,12 +75,12 @@ class Gates(nn.Module):
 class Decoder(nn.Module):
     """Restored latent, degraded photo and its skips → restored photo f32[B,3,H,W] (not yet clamped)."""
 
-    def __init__(self, widths: tuple[int, int, int, int], latent: int):
+    def __init__(self, widths: tuple[int, int, int, int], latent: int, depths: tuple[int, int, int]):
         super().__init__()
         self.stem = nn.Conv2d(2 * latent, widths[3], 1)
         self.ups = nn.ModuleList([nn.Conv2d(b, a, 1) for a, b in itertools.pairwise(widths)])
         self.blocks = nn.ModuleList(
-            [nn.Sequential(*[ResBlock(w) for _ in range(n)]) for w, n in zip(widths, DECODER_DEPTHS, strict=False)]
+            [nn.Sequential(*[ResBlock(w) for _ in range(n)]) for w, n in zip(widths, depths, strict=False)]
         )
         self.residual = nn.Conv2d(widths[0], 3, 3, padding=1)
         nn.init.zeros_(self.residual.weight)
@@ -104,11 +102,11 @@ class Decoder(nn.Module):
 class EdgeCodec(nn.Module):
     """Encoder, gates and decoder of the edge sizes. Height and width must be multiples of 8."""
 
-    def __init__(self, widths: tuple[int, int, int, int], latent: int):
+    def __init__(self, widths: tuple[int, int, int, int], latent: int, depths: tuple[int, int, int]):
         super().__init__()
         self.encoder = Encoder(widths, latent)
         self.gates = Gates(widths, latent)
-        self.decoder = Decoder(widths, latent)
+        self.decoder = Decoder(widths, latent, depths)
 
     def encode(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:
         return self.encoder(image)

@@ -70,6 +70,7 @@ class MiMDiT(ModelMixin, ConfigMixin):  # pyright: ignore[reportIncompatibleMeth
         top_k: int = 1,
         plan: dict[str, Any] | None = None,
         codec_channels: Sequence[int] | None = (16, 32, 64, 96),
+        decoder_depths: Sequence[int] = (1, 2, 1),
         vae: dict[str, Any] | None = None,
     ):
         super().__init__()
@@ -98,7 +99,7 @@ class MiMDiT(ModelMixin, ConfigMixin):  # pyright: ignore[reportIncompatibleMeth
             nn.init.zeros_(self.backbone.proj_out.bias)
         self.branch = MiMBranch(shape)
         if shape.codec_channels is not None:
-            self.codec = EdgeCodec(shape.codec_channels, shape.latent_channels)
+            self.codec = EdgeCodec(shape.codec_channels, shape.latent_channels, shape.decoder_depths)
         else:
             self.codec = VaeCodec(AutoencoderKL.from_config(shape.vae))  # pyright: ignore[reportArgumentType]
         # The empty prompt of SD3, stored in the checkpoint: no text encoder is needed at run time.

@@ -61,18 +61,22 @@ class MiMBlock(nn.Module):
         )
 
     def forward(self, x: Tensor, view: Tensor, forced: Tensor | None = None) -> tuple[Tensor, Routing]:
-        """`forced` i64[B,4] overrides the best sub-expert of a group where it is not negative (router warm-up)."""
+        """`forced`: see `route`."""
         normed = self.norm(x)
-        inter, intra = self.router(view)
-        ranking = intra if forced is None else intra + 2 * _one_hot(forced, intra)  # forced beats any probability
-        chosen = ranking.topk(self.top_k, 2).indices  # [B,4,k]
+        routing = self.route(view, forced)
         for g, group in enumerate(GROUPS):
             for e, expert in enumerate(self.groups[group]):  # pyright: ignore[reportArgumentType]
-                rows = (chosen[:, g] == e).any(1).nonzero().squeeze(1)
+                rows = (routing.chosen[:, g] == e).any(1).nonzero().squeeze(1)
                 if rows.numel():  # only the photos that chose this sub-expert pay for it
-                    weight = (inter[rows, g] * intra[rows, g, e]).to(x.dtype)
+                    weight = (routing.inter[rows, g] * routing.intra[rows, g, e]).to(x.dtype)
                     x = x.index_add(0, rows, (expert(normed[rows]) * weight[:, None, None, None]).to(x.dtype))
-        return x, Routing(inter, intra, chosen)
+        return x, routing
+
+    def route(self, view: Tensor, forced: Tensor | None = None) -> Routing:
+        """`forced` i64[B,4] overrides the best sub-expert of a group where it is not negative (router warm-up)."""
+        inter, intra = self.router(view)
+        ranking = intra if forced is None else intra + 2 * _one_hot(forced, intra)  # forced beats any probability
+        return Routing(inter, intra, ranking.topk(self.top_k, 2).indices)
 
 
 class StaticMiMBlock(nn.Module):

@@ -5,6 +5,7 @@ flow      the reference: rectified flow on the frozen codec's latent (2209.03003
           pixel_weight also the clean latent that it predicts, decoded: the latent alone does not know which of its
           errors can be seen
 distill   a few-step student, end to end in pixels, beside the reference's trajectory (paper.md section 3)
+routers   the routers alone, taught the known degradation: no expert runs, so a step costs a tenth of the others'
 """
 
 from fnmatch import fnmatch
@@ -14,12 +15,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mimdit.errors import CheckpointError
+from mimdit.model.branch import photo_tokens
 from mimdit.model.mimdit import MiMDiT, parameter_groups
 from mimdit.model.moe import Routing, balance_loss
 from mimdit.targets import DISPATCHER_CLASSES
 from mimdit.train.config import TrainConfig
 from mimdit.train.data import Batch, forced_experts
 
+ROUTERS = ("branch.routing_view.*", "branch.blocks.*.router.*")
 CODEC_NOISE = 0.8  # highest noise level on the latent that the codec learns to decode beside
 PRIOR_WEIGHT = 0.5  # of the routers' cross-entropy, throughout: faded out, or weaker than the pixels' pull, they guess
 
@@ -43,7 +46,7 @@ class Objective(nn.Module):
             )
         self.model.requires_grad_(False)
         chosen = [p for name in names for p in groups[name]]
-        if patterns := self.config.only:
+        if patterns := self.config.only or (ROUTERS if self.config.objective == "routers" else ()):
             chosen = [p for name, p in self.model.named_parameters() if any(fnmatch(name, part) for part in patterns)]
             if not chosen:
                 raise CheckpointError(f"only: no parameter is called {', '.join(patterns)}")
@@ -118,6 +121,11 @@ class Objective(nn.Module):
             weight = fading * self.config.trajectory_weight
             losses["trajectory"] = weight * F.smooth_l1_loss(latent.float(), target.float())
         return self._with_routing(losses, guidance.routings, batch, step)
+
+    def _routers(self, batch: Batch, step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        routings = self.model.branch.route(batch.image, photo_tokens(batch.photo))
+        prior = forced_experts(batch.families, len(routings)).to(batch.image.device)
+        return {"loss": prior_loss(routings, prior)}
 
     def _forced(self, batch: Batch, step: int) -> Tensor | None:
         if step >= self.config.forced_steps or self.config.variant is not None:

@@ -1,0 +1,78 @@
+"""Narrowing: a frozen variant keeps only those sub-experts without which it restores worst.
+
+One photo at a time, dynamic routing too runs a single sub-expert a group, so what freezing alone saves in time is the
+routers. A variant restores one kind of degradation and does not need every group for it; dynamic routing cannot know
+which ones before it has run.
+"""
+
+from collections.abc import Callable
+
+import torch
+
+from mimdit.errors import CheckpointError
+from mimdit.model.mimdit import MiMDiT
+from mimdit.routing.plan import BlockPlan, RoutingPlan
+
+
+def narrow(
+    model: MiMDiT, experts: int, loss_of: Callable[[MiMDiT], float], tell: Callable[[str], object] = lambda line: None
+) -> MiMDiT:
+    """Drop one sub-expert at a time, always the one without which the loss is least, until `experts` are left.
+
+    Each MiM block keeps at least one. Raises CheckpointError for a dynamic model or fewer experts than blocks.
+    """
+    plan = model.shape.plan
+    if plan is None:
+        raise CheckpointError("routing is not frozen: narrow a variant that `mimdit freeze` made")
+    if experts < len(plan.blocks):
+        raise CheckpointError(f"{experts} sub-experts are too few: each of the {len(plan.blocks)} MiM blocks keeps one")
+    while plan.experts > experts:
+        trials = [
+            (loss_of(smaller), name, smaller)
+            for name, fewer in _one_fewer(plan)
+            for smaller in [with_plan(model, fewer)]
+        ]
+        loss, name, model = min(trials, key=lambda trial: trial[0])
+        plan = model.shape.plan
+        assert plan is not None
+        tell(f"without {name}: loss {loss:.5f}, {plan.experts} sub-experts left")
+    return model
+
+
+def _one_fewer(plan: RoutingPlan) -> list[tuple[str, RoutingPlan]]:
+    """Every plan with one sub-expert less, named by what it lacks, e.g. `1.swin_2`."""
+    fewer = []
+    for b, block in enumerate(plan.blocks):
+        for dropped in block.experts if len(block.experts) > 1 else ():
+            kept = tuple(expert for expert in block.experts if expert != dropped)
+            blocks = (*plan.blocks[:b], BlockPlan(**{**block.model_dump(), "experts": kept}), *plan.blocks[b + 1 :])
+            fewer.append((f"{b}.{dropped.name}", plan.model_copy(update={"blocks": blocks})))
+    return fewer
+
+
+def with_plan(model: MiMDiT, plan: RoutingPlan) -> MiMDiT:
+    """The frozen model with only the sub-experts of a smaller plan, weights unchanged."""
+    smaller = MiMDiT.from_preset(model.shape.model_copy(update={"plan": plan}))
+    source = model.state_dict()
+    smaller.load_state_dict({name: source[name] for name in smaller.state_dict()})
+    return smaller.eval()
+
+
+@torch.no_grad()
+def deepen(model: MiMDiT, depths: tuple[int, int, int]) -> MiMDiT:
+    """The same function with more residual blocks in the edge codec's decoder, those new adding nothing until trained.
+
+    `depths` as `ModelConfig.decoder_depths`; raises CheckpointError where one is smaller than the model's.
+    """
+    if any(new < old for new, old in zip(depths, model.shape.decoder_depths, strict=True)):
+        raise CheckpointError(f"the decoder has {model.shape.decoder_depths} blocks already: it can only be deepened")
+    deeper = MiMDiT.from_preset(model.shape.model_copy(update={"decoder_depths": depths}))
+    source = model.state_dict()
+    state = deeper.state_dict()
+    for name, tensor in state.items():
+        if name in source:
+            state[name] = source[name]
+        elif ".second." in name:
+            state[name] = torch.zeros_like(tensor)
+    deeper.load_state_dict(state)
+    return deeper.eval()
