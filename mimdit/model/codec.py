@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from mimdit.model.branch import log_form
 from mimdit.model.moe import ChannelNorm
 
+Pair = tuple[Tensor, Tensor]
+
 MAX_GAIN = 3.0  # |gain| in nats: a factor of 20, more than the darkest photo that is worth restoring
 
 
@@ -55,7 +57,7 @@ class Encoder(nn.Module):
 
 
 class Gates(nn.Module):
-    """Latent → scale and shift for every skip, and gain and offset for the photo. Fine-tuned per variant."""
+    """Latent → scale and shift for every skip, gain and offset for the photo; pairs. Fine-tuned per variant."""
 
     def __init__(self, widths: tuple[int, int, int, int], latent: int):
         super().__init__()
@@ -66,10 +68,16 @@ class Gates(nn.Module):
             nn.init.zeros_(head.weight)  # pyright: ignore[reportArgumentType]
             nn.init.zeros_(head.bias)  # pyright: ignore[reportArgumentType]
 
-    def forward(self, latent: Tensor, change: Tensor) -> tuple[list[Tensor], Tensor]:
+    def forward(self, latent: Tensor, change: Tensor) -> tuple[list[Pair], Pair]:
         """`change` is restored minus degraded latent: where nothing was restored, little is to be done."""
         x = change + F.relu(self.trunk(torch.cat([latent, change], 1)))
-        return [_enlarge(head(x), 8 >> level) for level, head in enumerate(self.skips)], _enlarge(self.light(x), 8)
+        # Everything that can be done before enlarging is: it has a 64th of the pixels there.
+        skips: list[Pair] = []
+        for level, head in enumerate(self.skips):
+            scale, shift = head(x).chunk(2, 1)
+            skips.append((_enlarge(1 + scale, 8 >> level), _enlarge(shift, 8 >> level)))
+        gain, offset = self.light(x).float().chunk(2, 1)  # bf16 training: a factor needs more than 8 bits
+        return skips, (_enlarge(gain, 8), _enlarge(offset, 8))
 
 
 class Decoder(nn.Module):
@@ -87,14 +95,14 @@ class Decoder(nn.Module):
         nn.init.zeros_(self.residual.bias)  # pyright: ignore[reportArgumentType]
 
     def forward(
-        self, latent: Tensor, change: Tensor, image: Tensor, skips: list[Tensor], gates: list[Tensor], light: Tensor
+        self, latent: Tensor, change: Tensor, image: Tensor, skips: list[Tensor], gates: list[Pair], light: Pair
     ) -> Tensor:
         x = self.stem(torch.cat([latent, change], 1))
         for level in (2, 1, 0):
-            scale, shift = gates[level].chunk(2, 1)
+            scale, shift = gates[level]
             x = F.interpolate(self.ups[level](x), scale_factor=2.0, mode="nearest")
-            x = self.blocks[level](x + skips[level] * (1 + scale) + shift)
-        gain, offset = light.float().chunk(2, 1)  # bf16 training: a factor needs more than 8 bits
+            x = self.blocks[level](x + skips[level] * scale + shift)
+        gain, offset = light
         gain = MAX_GAIN * torch.tanh(gain / MAX_GAIN)
         return (image + self.residual(x).float()) * torch.exp(gain) + offset
 
