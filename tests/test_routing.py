@@ -1,5 +1,6 @@
 """Routing: what is recorded, what a plan says of it, and that a frozen network is the dynamic one it was cut from."""
 
+import copy
 import itertools
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from mimdit.errors import CheckpointError
+from mimdit.model.branch import photo_tokens
 from mimdit.model.checkpoint import load_model, save_model
 from mimdit.model.mimdit import MiMDiT
 from mimdit.routing.freeze import freeze, make_plan, round_to_half
@@ -16,7 +18,9 @@ from mimdit.routing.plan import GROUPS, RoutingPlan
 from mimdit.routing.prior import family_of, prior_experts
 from mimdit.routing.record import record_routing
 from mimdit.targets import DEGRADATIONS, DISPATCHER_CLASSES
+from mimdit.train.config import TrainConfig
 from mimdit.train.data import Batch
+from mimdit.train.objective import Objective
 
 
 def _batch(photos: int, seed: int = 0) -> Batch:
@@ -115,3 +119,27 @@ def test_every_degradation_has_its_family() -> None:
         "lowlight",
         "dejpeg",
     ]
+
+
+def test_routers_learn_alone_what_they_are_taught(lively: MiMDiT) -> None:
+    """Nothing else moves, and what they choose without any expert is what they choose in the whole network."""
+    config = TrainConfig(objective="routers", steps=1)
+    objective = Objective(copy.deepcopy(lively), config)
+    objective.trainable()
+    moving = {name for name, p in objective.model.named_parameters() if p.requires_grad}
+    assert moving
+    assert all(".router." in name or name.startswith("branch.routing_view.") for name in moving)
+    batch = _batch(4)
+    routings = objective.model.branch.route(batch.image, photo_tokens(batch.photo))
+    degraded, _ = lively.codec.encode(batch.image)
+    for alone, whole in zip(routings, lively.guide(batch.image, degraded, batch.photo).routings, strict=True):
+        torch.testing.assert_close(alone.intra, whole.intra)
+    optimizer = torch.optim.Adam(objective.trainable(), 0.01)
+    losses = []
+    for step in range(12):
+        loss = objective(batch, step)["loss"]
+        losses.append(float(loss.detach()))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert losses[-1] < 0.5 * losses[0]
