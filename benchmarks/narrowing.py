@@ -21,18 +21,16 @@ def narrowing(
     tuned: Mapping[Variant, MiMDiT],
     examples: Sequence[Batch],
 ) -> TableContent:
-    """Of each degradation's own variant: dB before, right after, and tuned again; and which sub-experts it kept."""
-    found = {
-        name: [decibels(models[name].eval(), examples) for models in (before, narrowed, tuned)]
-        for name in DISPATCHER_CLASSES
-    }
+    """Of each degradation's own variant: dB before, right after, and tuned again where that ships; and what it kept."""
     rows = []
     for kind in DEGRADATIONS:
         name = DISPATCHER_CLASSES[family_of(kind)]
-        first, *others = (column[kind] for column in found[name])
         plan = narrowed[name].shape.plan
         assert plan is not None
+        own = [batch for batch in examples if kind in batch.kinds]
+        first, after, again = (decibels(models[name].eval(), own)[kind] for models in (before, narrowed, tuned))
+        ships = tuned[name].shape.plan == plan
         kept = ", ".join(f"{b} {expert.name}" for b, block in enumerate(plan.blocks) for expert in block.experts)
-        rows.append((kind, f"{first:.2f}", *(f"{value - first:+.2f}" for value in others), kept))
+        rows.append((kind, f"{first:.2f}", f"{after - first:+.2f}", f"{again - first:+.2f}" if ships else "–", kept))
     heads = "degradation", "all", "narrowed", "and tuned again", "what stays: MiM block, sub-expert"
     return TableContent("Narrowing", heads, tuple(rows))

@@ -18,7 +18,7 @@ from mimdit.degrade import (
 from mimdit.degrade.airlight import depth_field, scatter
 from mimdit.degrade.blur import blur, convolve, disc_kernel, gaussian_kernel, motion_kernel
 from mimdit.degrade.light import eight_bits, enlarge, to_encoded, to_linear
-from mimdit.degrade.lowlight import expose, longer_exposure
+from mimdit.degrade.lowlight import expose
 from mimdit.metrics import psnr
 from mimdit.targets import DEGRADATIONS, Degradation
 
@@ -231,16 +231,6 @@ def test_drawn_low_light_is_as_dark_as_underexposed_camera_files():
     means = [degrade(photo, "lowlight", np.random.default_rng(seed)).image.mean() * 255 for seed in range(40)]
     assert 20 < np.median(means) < 65
     assert max(means) < 90
-
-
-def test_a_longer_exposure_burns_out_what_is_bright_and_darkens_nothing():
-    photo = np.linspace(0, 1, 3 * 64 * 64, dtype=np.float32).reshape(64, 64, 3)
-    for seed in range(8):
-        longer = longer_exposure(photo, np.random.default_rng(seed))
-        assert (longer >= photo - 0.01).all()
-        assert longer.max() == 1
-    factor = [np.mean(longer_exposure(photo, np.random.default_rng(seed)) > 0.99) for seed in range(40)]
-    assert min(factor) < 0.05 < 0.2 < max(factor)
 
 
 def test_jpeg_loses_more_at_lower_quality():

@@ -26,16 +26,6 @@ def expose(photo: Array, exposure: float, shoulder: float, tint: Rgb = (1, 1, 1)
     return to_encoded(light / (1 + np.float32(shoulder) * light))
 
 
-def longer_exposure(photo: Array, rng: np.random.Generator) -> Array:
-    """Encoded f32[H,W,3] → the same with 1 to 6 times its light: exposed for shadows, lamps burn out.
-
-    A night scene spans more than a file holds. A photo that was exposed for its shadows shows lamps as white areas, of
-    which the short exposure still has the shape: who learns from well-exposed photos alone keeps a scene too dark for
-    the sake of its lamps.
-    """
-    return expose(photo, float(np.exp(rng.uniform(0, np.log(6)))), float(rng.uniform(0.3, 0.9)))
-
-
 def draw_low_light(rng: np.random.Generator) -> list[Step]:
     """1/4 to 1/40 of the light, by cameras whose tone curves and white balance in the dark differ."""
     exposure = float(1 / np.exp(rng.uniform(np.log(4), np.log(40))))

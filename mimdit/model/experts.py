@@ -88,7 +88,7 @@ class SwinAttention(nn.Module):
         qkv = self.qkv(x)
         if self.shift:
             qkv = torch.roll(qkv, (-self.shift, -self.shift), (2, 3))
-        q, k, v = (self._to_windows(part) for part in qkv.chunk(3, 1))  # [B·windows,heads,c,n²]
+        q, k, v = self._to_windows(qkv).chunk(3, 1)  # [B·windows,heads,c,n²]
         bias = self.bias[:, self.offset].unsqueeze(0)  # pyright: ignore[reportArgumentType]  [1,heads,n²,n²]
         if self.shift:
             bias = (bias + self._mask(h, w, x)).repeat(b, 1, 1, 1)  # [B·windows,heads,n²,n²]
@@ -102,11 +102,11 @@ class SwinAttention(nn.Module):
     # Two permutations of five axes each where one of eight would do: Core ML stops at five axes, XNNPACK at six.
 
     def _to_windows(self, x: Tensor) -> Tensor:
-        """f32[B,C,h,w] → f32[B·windows,heads,C/heads,n²]"""
+        """q, k and v beside each other f32[B,3C,h,w] → f32[B·windows,3·heads,C/heads,n²]"""
         b, c, h, w = x.shape
-        n = self.window
-        x = x.reshape(b * c, h // n, n, w // n, n).transpose(2, 3)  # [B·C,rows,columns,n,n]
-        x = x.reshape(b, self.HEADS, c // self.HEADS, -1, n * n).permute(0, 3, 1, 2, 4)  # [B,windows,heads,c,n²]
+        n, heads = self.window, 3 * self.HEADS
+        x = x.reshape(b * c, h // n, n, w // n, n).transpose(2, 3)  # [B·3C,rows,columns,n,n]
+        x = x.reshape(b, heads, c // heads, -1, n * n).permute(0, 3, 1, 2, 4)  # [B,windows,3·heads,c,n²]
         return x.flatten(0, 1)
 
     def _from_windows(self, x: Tensor, rows: int, columns: int) -> Tensor:

@@ -32,7 +32,7 @@ class ExpertPlan(_Frozen):
 
 
 class BlockPlan(_Frozen):
-    """The sub-experts of one MiM block, with what was measured while the plan was made."""
+    """The sub-experts of one MiM block, with what was measured when it was frozen, before any narrowing."""
 
     experts: tuple[ExpertPlan, ...] = Field(min_length=1)
     mass_kept: float = Field(

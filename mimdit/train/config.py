@@ -40,9 +40,6 @@ class TrainConfig(BaseModel):
         default=(2, 2, 2, 3), min_length=1, description="side of the photo over side of the tile, drawn evenly"
     )
     mix: dict[Ingredient, float] = Field(default=EVERYTHING, description="share of each degradation")
-    overexposed: float = Field(
-        default=0.0, ge=0, le=1, description="share of dark photos whose truth is exposed for shadows: lamps burn out"
-    )
     learning_rate: float = Field(default=1e-3, gt=0)
     warmup: int = Field(default=100, ge=0, description="steps of linear warm-up; cosine decay to 2 % follows")
     weight_decay: float = Field(default=0.0, ge=0)

@@ -12,7 +12,6 @@ from torch.utils.data import DataLoader, Dataset
 
 from mimdit.config import PHOTO_SIZE
 from mimdit.degrade import degrade, mixture
-from mimdit.degrade.lowlight import longer_exposure
 from mimdit.errors import CheckpointError, PhotoError
 from mimdit.files import write_file
 from mimdit.routing.prior import family_of, prior_experts
@@ -98,8 +97,6 @@ class Examples(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray, int, str]]):
         if kind in ("lowlight", "haze", "mixture") and truth.mean() < _DARKEST:  # a night sky teaches nothing here
             truth = self._crop(len(truth), rng)
         degraded, family = _degraded(truth, kind, rng)
-        if kind == "lowlight" and self.config.overexposed and rng.random() < self.config.overexposed:
-            truth = longer_exposure(truth, rng)
         top, left = rng.integers(0, len(truth) - tile + 1, 2)
         cut = np.s_[top : top + tile, left : left + tile]
         step = len(truth) // PHOTO_SIZE
