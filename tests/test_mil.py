@@ -68,6 +68,15 @@ TRUTHS: list[tuple[str, dict[str, Any], Callable[[], torch.Tensor]]] = [
         {"data": SMALL, "scale": SCALES[None, :, None, None], "offset": ZEROS[None, :, None, None]},
         lambda: LEVELS.dequantize(),
     ),
+    (
+        "constexpr_lut_to_dense",  # 1, 63, 0 and 32 in 6 bits each
+        {
+            "indices": np.frombuffer((1 | 63 << 6 | 32 << 18).to_bytes(3, "little"), np.uint8),
+            "lut": np.linspace(-1, 1, 64, dtype=np.float32),
+            "shape": np.array([2, 2], np.uint32),
+        },
+        lambda: torch.linspace(-1, 1, 64)[torch.tensor([[1, 63], [0, 32]])],
+    ),
     ("conv", _conv(), lambda: F.conv2d(t(X), t(Y[:, :, :3, :3]), padding=1)),
     (
         "conv",
