@@ -27,8 +27,7 @@ def narrowing(
         name = DISPATCHER_CLASSES[family_of(kind)]
         plan = narrowed[name].shape.plan
         assert plan is not None
-        own = [batch for batch in examples if kind in batch.kinds]
-        first, after, again = (decibels(models[name].eval(), own)[kind] for models in (before, narrowed, tuned))
+        first, after, again = (decibels(models[name].eval(), examples)[kind] for models in (before, narrowed, tuned))
         ships = tuned[name].shape.plan == plan
         kept = ", ".join(f"{b} {expert.name}" for b, block in enumerate(plan.blocks) for expert in block.experts)
         rows.append((kind, f"{first:.2f}", f"{after - first:+.2f}", f"{again - first:+.2f}" if ships else "–", kept))
