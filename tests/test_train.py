@@ -186,7 +186,7 @@ def test_a_way_that_is_not_open_here_is_passed_over():
     ("text", "says"),
     [
         ('objective = "flow"\nsteps = 5\nstepz = 6', "stepz: no such key; there are objective, preset"),
-        ('objective = "dream"\nsteps = 5', "objective: Input should be 'codec', 'flow' or 'distill'"),
+        ('objective = "dream"\nsteps = 5', "objective: Input should be 'codec', 'flow', 'distill' or 'routers'"),
         ('objective = "flow"', "steps: Field required"),
         ('objective = "flow"\nsteps = 0', "steps: Input should be greater than 0"),
         ('objective = "flow"\nsteps = 5\ntile = 100', "tile: Input should be a multiple of 64"),
