@@ -23,7 +23,7 @@ from mimdit.targets import DEGRADATIONS, DISPATCHER_CLASSES, Variant
 from mimdit.train.config import TrainConfig
 from mimdit.train.data import Batch, Examples, PhotoScales, batches
 
-__all__ = ["components", "decibels", "examples_of", "information", "whole"]
+__all__ = ["components", "decibels", "examples_of", "information", "of_kinds", "whole"]
 
 Restore = Callable[[MiMDiT, Batch], Tensor]
 
@@ -64,6 +64,17 @@ def examples_of(scales: PhotoScales, indices: list[int], tile: int, each: int, s
     """`each` tiles of every degradation from these photos, one of each kind a batch."""
     config = TrainConfig(objective="distill", steps=1, batch=len(DEGRADATIONS), tile=tile, views=(1, 2), seed=seed)
     return list(batches(Examples(scales, indices, config, DEGRADATIONS), 0, each, config.batch))
+
+
+def of_kinds(examples: Sequence[Batch], kinds: Sequence[str]) -> list[Batch]:
+    """The examples of these kinds alone."""
+    kept = []
+    for batch in examples:
+        rows = [i for i, kind in enumerate(batch.kinds) if kind in kinds]
+        if rows:
+            names = [batch.kinds[i] for i in rows]
+            kept.append(Batch(batch.image[rows], batch.truth[rows], batch.photo[rows], batch.families[rows], names))
+    return kept
 
 
 def components(student: MiMDiT, plans: Mapping[Variant, RoutingPlan], examples: Sequence[Batch]) -> TableContent:

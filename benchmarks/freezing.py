@@ -16,7 +16,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from mimdit.benchmarks.ablations import decibels, whole
+from mimdit.benchmarks.ablations import decibels, of_kinds, whole
 from mimdit.benchmarks.latency import timings
 from mimdit.model.mimdit import MiMDiT
 from mimdit.routing.freeze import freeze, make_plan
@@ -102,7 +102,7 @@ def freeze_ways(
         merge(student, plan, statistics),
         tuned,
     )
-    found = [decibels(model.eval(), _of(examples, kinds)) for model in models]
+    found = [decibels(model.eval(), of_kinds(examples, kinds)) for model in models]
     return [Frozen(kind, *(column[kind] for column in found)) for kind in kinds]
 
 
@@ -120,14 +120,3 @@ def saved(models: Sequence[MiMDiT], example: Batch, samples: int) -> Saved:
         medians = [1e3 * float(np.median(timing.seconds)) for timing in timings(calls, samples=samples)]
     sizes = [_HALF * sum(p.numel() for p in model.parameters()) / 1e6 for model in models]
     return Saved(tuple(sizes), tuple(medians[: len(models)]), tuple(medians[len(models) :]))
-
-
-def _of(examples: Sequence[Batch], kinds: Sequence[str]) -> list[Batch]:
-    """The examples of these kinds alone."""
-    kept = []
-    for batch in examples:
-        rows = [i for i, kind in enumerate(batch.kinds) if kind in kinds]
-        if rows:
-            names = [batch.kinds[i] for i in rows]
-            kept.append(Batch(batch.image[rows], batch.truth[rows], batch.photo[rows], batch.families[rows], names))
-    return kept

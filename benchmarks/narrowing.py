@@ -5,7 +5,7 @@ Part of `python -m mimdit.benchmarks.routing_report`.
 
 from collections.abc import Mapping, Sequence
 
-from mimdit.benchmarks.ablations import decibels
+from mimdit.benchmarks.ablations import decibels, of_kinds
 from mimdit.benchmarks.table import TableContent
 from mimdit.model.mimdit import MiMDiT
 from mimdit.routing.prior import family_of
@@ -27,9 +27,12 @@ def narrowing(
         name = DISPATCHER_CLASSES[family_of(kind)]
         plan = narrowed[name].shape.plan
         assert plan is not None
-        first, after, again = (decibels(models[name].eval(), examples)[kind] for models in (before, narrowed, tuned))
-        ships = tuned[name].shape.plan == plan
+        own = of_kinds(examples, [kind])
+        first, after = (decibels(models[name].eval(), own)[kind] for models in (before, narrowed))
+        again = "–"
+        if tuned[name].shape.plan == plan:
+            again = f"{decibels(tuned[name].eval(), own)[kind] - first:+.2f}"
         kept = ", ".join(f"{b} {expert.name}" for b, block in enumerate(plan.blocks) for expert in block.experts)
-        rows.append((kind, f"{first:.2f}", f"{after - first:+.2f}", f"{again - first:+.2f}" if ships else "–", kept))
+        rows.append((kind, f"{first:.2f}", f"{after - first:+.2f}", again, kept))
     heads = "degradation", "all", "narrowed", "and tuned again", "what stays: MiM block, sub-expert"
     return TableContent("Narrowing", heads, tuple(rows))

@@ -92,7 +92,7 @@ def _with_small_activations(
 
 _PLATFORMS = {"ios16": partial(_convert, "iOS16"), "ios18": partial(_convert, "iOS18")}
 
-_W8 = Converter(
+_SMALL_WEIGHTS = Converter(
     target="coreml",
     precisions=("w8", "p6"),
     requires=("torch", "coremltools"),
@@ -105,11 +105,11 @@ _W8 = Converter(
 )
 # Activations of 8 bits came after iOS 16.
 _W8A8 = replace(
-    _W8,
+    _SMALL_WEIGHTS,
     precisions=("w8a8",),
-    requires=(*_W8.requires, "torchao"),
+    requires=(*_SMALL_WEIGHTS.requires, "torchao"),
     convert=_PLATFORMS["ios18"],
     platform="ios18",
     platforms={"ios18": _PLATFORMS["ios18"]},
 )
-CONVERTERS = (_W8, _W8A8)
+CONVERTERS = (_SMALL_WEIGHTS, _W8A8)

@@ -68,7 +68,7 @@ class MiMBranch(nn.Module):
         x = self.stem(latent) + photo[:, :, None, None]  # [B,C,h,w]
         outputs: list[Tensor] = []
         routings: list[Routing] = []
-        view = None if self.frozen else torch.cat([self.routing_view(image), photo], 1)  # [B,V]
+        view = None if self.frozen else self._view(image, photo)
         for i, block in enumerate(self.blocks):
             if isinstance(block, StaticMiMBlock):
                 x = block(x)
@@ -85,8 +85,12 @@ class MiMBranch(nn.Module):
 
     def route(self, image: Tensor, tokens: Tensor) -> list[Routing]:
         """What the routers decide of a tile, one a block, without running any expert."""
-        view = torch.cat([self.routing_view(image), self._summary(tokens)], 1)
+        view = self._view(image, self._summary(tokens))
         return [block.route(view) for block in self.blocks if isinstance(block, MiMBlock)]
+
+    def _view(self, image: Tensor, photo: Tensor) -> Tensor:
+        """What routers see: the tile f32[B,3,T,T] and the photo's summary f32[B,C] → f32[B,V]."""
+        return torch.cat([self.routing_view(image), photo], 1)
 
     def _summary(self, tokens: Tensor) -> Tensor:
         """Photo tokens f32[B,64,384] → f32[B,C]."""

@@ -71,7 +71,7 @@ class Gates(nn.Module):
     def forward(self, latent: Tensor, change: Tensor) -> tuple[list[Pair], Pair]:
         """`change` is restored minus degraded latent: where nothing was restored, little is to be done."""
         x = change + F.relu(self.trunk(torch.cat([latent, change], 1)))
-        # Everything that can be done before enlarging is: it has a 64th of the pixels there.
+        # Everything that can be done before enlarging is: it has fewer pixels there, a 64th at full resolution.
         skips: list[Pair] = []
         for level, head in enumerate(self.skips):
             scale, shift = head(x).chunk(2, 1)

@@ -92,7 +92,7 @@ class SwinAttention(nn.Module):
         bias = self.bias[:, self.offset].unsqueeze(0)  # pyright: ignore[reportArgumentType]  [1,heads,n²,n²]
         if self.shift:
             bias = (bias + self._mask(h, w, x)).repeat(b, 1, 1, 1)  # [B·windows,heads,n²,n²]
-        # Places stay innermost and the products transpose: half the time of moving them before and after.
+        # Places stay innermost and the products transpose: up to 30 % faster than moving them before and after.
         scores = (q * q.shape[2] ** -0.5).transpose(-2, -1) @ k + bias.to(q.dtype)
         x = self._from_windows(v @ scores.softmax(-1).transpose(-2, -1), rows, columns)
         if self.shift:

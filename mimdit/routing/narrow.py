@@ -27,14 +27,9 @@ def narrow(
     if experts < len(plan.blocks):
         raise CheckpointError(f"{experts} sub-experts are too few: each of the {len(plan.blocks)} MiM blocks keeps one")
     while plan.experts > experts:
-        trials = [
-            (loss_of(smaller), name, smaller)
-            for name, fewer in _one_fewer(plan)
-            for smaller in [with_plan(model, fewer)]
-        ]
-        loss, name, model = min(trials, key=lambda trial: trial[0])
-        plan = model.shape.plan
-        assert plan is not None
+        trials = ((loss_of(with_plan(model, fewer)), name, fewer) for name, fewer in _one_fewer(plan))
+        loss, name, plan = min(trials, key=lambda trial: trial[0])
+        model = with_plan(model, plan)
         tell(f"without {name}: loss {loss:.5f}, {plan.experts} sub-experts left")
     return model
 
@@ -67,12 +62,8 @@ def deepen(model: MiMDiT, depths: tuple[int, int, int]) -> MiMDiT:
     if any(new < old for new, old in zip(depths, model.shape.decoder_depths, strict=True)):
         raise CheckpointError(f"the decoder has {model.shape.decoder_depths} blocks already: it can only be deepened")
     deeper = MiMDiT.from_preset(model.shape.model_copy(update={"decoder_depths": depths}))
-    source = model.state_dict()
-    state = deeper.state_dict()
-    for name, tensor in state.items():
-        if name in source:
-            state[name] = source[name]
-        elif ".second." in name:
-            state[name] = torch.zeros_like(tensor)
-    deeper.load_state_dict(state)
+    new = deeper.load_state_dict(model.state_dict(), strict=False).missing_keys
+    for name in new:
+        if ".second." in name:  # what a residual block adds
+            deeper.get_parameter(name).zero_()
     return deeper.eval()

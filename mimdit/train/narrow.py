@@ -31,7 +31,7 @@ def main(
 ) -> None:
     """Narrow a frozen variant."""
     settings = TrainConfig.read(config)
-    scales = PhotoScales(photos, out.parents[2] / ".photo-cache")
+    scales = PhotoScales(photos, out.resolve().parents[2] / ".photo-cache")
     training, _ = scales.split(settings.validation_photos)
     seen = list(batches(Examples(scales, training, settings), 0, recorded, settings.batch))
 

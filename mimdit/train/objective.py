@@ -5,7 +5,7 @@ flow      the reference: rectified flow on the frozen codec's latent (2209.03003
           pixel_weight also the clean latent that it predicts, decoded: the latent alone does not know which of its
           errors can be seen
 distill   a few-step student, end to end in pixels, beside the reference's trajectory (paper.md section 3)
-routers   the routers alone, taught the known degradation: no expert runs, so a step costs a tenth of the others'
+routers   the routers alone, taught the known degradation: no expert runs, so a step costs a fifth of the others'
 """
 
 from fnmatch import fnmatch
