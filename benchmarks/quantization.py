@@ -3,7 +3,8 @@
     python -m mimdit.benchmarks.quantization FP32.mimdit OTHER.mimdit… --data DIR --limit 4 --page docs/quantization.md
 
 The first bundle is what the others are held to, degradation by degradation, with the variant that belongs to each.
-Times are those of one tile, all bundles in turns. The crops are of the package's CC0 photos.
+Times are those of one tile of its first variant, the bundles of one target in turns: in an app one network runs tile
+after tile, not thirteen. The crops are of the package's CC0 photos.
 """
 
 import os
@@ -23,6 +24,7 @@ from mimdit.benchmarks.datasets import Group, example_groups, manifest_groups, s
 from mimdit.benchmarks.device import this_device
 from mimdit.benchmarks.latency import noise_inputs, timings
 from mimdit.benchmarks.methods import MATCHED, bundle_method
+from mimdit.benchmarks.table import TableContent, markdown_lines
 from mimdit.bundle import Bundle, open_bundle
 from mimdit.errors import MimditError
 from mimdit.example_photos import EXAMPLES, read_examples
@@ -39,38 +41,48 @@ _CROP = 96  # px
 
 @dataclass(frozen=True)
 class Line:
-    """A bundle: MB of its model files, ms a tile, and per degradation dB of PSNR beside the first bundle's."""
+    """A bundle: MB of its model files, ms a tile by number of threads, and dB of PSNR per degradation."""
 
     target: str
     precision: str
     megabytes: float
-    milliseconds: float
+    milliseconds: dict[int, float]
     psnr: dict[str, float]
     defects: int  # photos with a black tile or that could not be restored
 
 
-def lines(bundles: Sequence[Bundle], groups: Sequence[Group], threads: int, samples: int) -> list[Line]:
-    """Measure all bundles; photos a degradation are averaged."""
-    rng = np.random.default_rng(0)
-    calls = []
-    for bundle in bundles:
-        runtime = open_runtime(bundle, bundle.variants[0], threads=threads)
-        calls.append(partial(runtime.run, *noise_inputs(runtime.tile, rng)))
-    times = [1e3 * median(timing.seconds) for timing in timings(calls, samples=samples)]
+def lines(bundles: Sequence[Bundle], groups: Sequence[Group], threads: Sequence[int], samples: int) -> list[Line]:
+    """Measure all bundles; photos a degradation are averaged. They are restored by the last number of threads."""
+    times: dict[str, dict[int, float]] = {bundle.manifest.id: {} for bundle in bundles}
+    for target in dict.fromkeys(bundle.manifest.target for bundle in bundles):
+        alike = [bundle for bundle in bundles if bundle.manifest.target == target]
+        for number in threads:
+            for bundle, milliseconds in zip(alike, _milliseconds(alike, number, samples), strict=True):
+                times[bundle.manifest.id][number] = milliseconds
     found = []
-    for bundle, milliseconds in zip(bundles, times, strict=True):
-        report = evaluate(groups, [bundle_method(bundle, [MATCHED], threads)], command="")
+    for bundle in bundles:
+        report = evaluate(groups, [bundle_method(bundle, [MATCHED], threads[-1])], command="")
         found.append(
             Line(
                 bundle.manifest.target,
                 bundle.manifest.precision,
                 _megabytes(bundle),
-                milliseconds,
+                times[bundle.manifest.id],
                 _means(report),
                 sum(bool(row.error) or bool(row.defects and row.defects.black_blocks) for row in report.rows),
             )
         )
     return found
+
+
+def _milliseconds(bundles: Sequence[Bundle], threads: int, samples: int) -> list[float]:
+    """Median of a tile."""
+    rng = np.random.default_rng(0)
+    calls = []
+    for bundle in bundles:
+        runtime = open_runtime(bundle, bundle.variants[0], threads=threads)
+        calls.append(partial(runtime.run, *noise_inputs(runtime.tile, rng)))
+    return [1e3 * median(timing.seconds) for timing in timings(calls, samples=samples)]
 
 
 def _megabytes(bundle: Bundle) -> float:
@@ -96,25 +108,27 @@ def _means(report: Report) -> dict[str, float]:
 
 
 def markdown(found: Sequence[Line], facts: str) -> str:
-    """The table: dB of the first bundle, and of the others what they lose."""
-    first, *others = found
-    kinds = list(first.psnr)
-    head = ["target", "precision", "MB", "ms", "× fp32", *kinds]
-    rows = [
-        [first.target, first.precision, f"{first.megabytes:.2f}", f"{first.milliseconds:.1f}", ""]
-        + [f"{first.psnr[kind]:.2f} dB" for kind in kinds]
-    ]
+    """Two tables: MB and ms beside fp32 of the same target; and dB of the first bundle, and what the others lose."""
+    first = found[0]
     twins = {line.target: line for line in reversed(found) if line.precision == "fp32"}
-    for line in others:
+    names = ("target", "precision")
+    times = (name for n in first.milliseconds for name in (f"ms, {n} thread{'s' * (n > 1)}", "× as fast"))
+    costs, losses = [], []
+    for line in found:
         twin = twins.get(line.target)
-        faster = f"{twin.milliseconds / line.milliseconds:.2f}" if twin else ""
-        rows.append(
-            [line.target, line.precision, f"{line.megabytes:.2f}", f"{line.milliseconds:.1f}", faster]
-            + [f"{line.psnr[kind] - first.psnr[kind]:+.3f}" for kind in kinds]
-        )
-    table = [f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows]]
+        cost = [f"{line.megabytes:.2f}", f"{line.megabytes / twin.megabytes:.3f}" if twin else ""]
+        for number, milliseconds in line.milliseconds.items():
+            cost += [f"{milliseconds:.1f}", f"{twin.milliseconds[number] / milliseconds:.2f}" if twin else ""]
+        loss = [f"{db:.2f} dB" if line is first else f"{db - first.psnr[kind]:+.3f}" for kind, db in line.psnr.items()]
+        costs.append((line.target, line.precision, *cost))
+        losses.append((line.target, line.precision, *loss))
+    tables = [
+        TableContent("cost", (*names, "MB", "of fp32", *times), tuple(costs)),
+        TableContent("loss", (*names, *first.psnr), tuple(losses)),
+    ]
     broken = sum(line.defects for line in found)
-    return "\n".join([facts, "", *table, "", f"Photos with a black tile, or not restored: {broken}."]) + "\n"
+    ending = f"Photos with a black tile, or not restored: {broken}."
+    return "\n".join([facts, *(line for table in tables for line in ("", *markdown_lines(table))), "", ending]) + "\n"
 
 
 def crops(before: Bundle, after: Bundle) -> np.ndarray:
@@ -142,7 +156,7 @@ def main(
     data: Annotated[Path | None, typer.Option(help="A data set. [default: the example photos]")] = None,
     only: Annotated[str, typer.Option(help="Degradations or data sets, NAME[,NAME].")] = "",
     limit: Annotated[int, typer.Option(min=1, help="Photos of each degradation.")] = 4,
-    threads: Annotated[int, typer.Option(min=1)] = 2,
+    threads: Annotated[list[int], typer.Option(min=1, help="Numbers of threads to time with.")] = [1, 2],  # noqa: B006
     samples: Annotated[int, typer.Option(min=1, help="Times of each bundle.")] = 31,
 ) -> None:
     """Measure bundles of one network and write the table and the crops into a page."""
@@ -155,7 +169,7 @@ def main(
     found = lines(opened, select(groups, names, limit), threads, samples)
     device = this_device()
     facts = (
-        f"At most {limit} photos of each degradation; {threads} threads, median of {samples} tiles in turns. "
+        f"At most {limit} photos of each degradation; median of {samples} tiles, bundles of a target in turns. "
         f"{device.processor or device.architecture}, {device.cores} cores, load {load_found:.1f} before the run."
     )
     parts = [markdown(found, facts)]

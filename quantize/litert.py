@@ -3,6 +3,7 @@
 At w8 the weights of layers have 8 bits and a DEQUANTIZE behind each; at w8a8 layers take and give 8-bit numbers.
 """
 
+import copy
 import re
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from mimdit.export.graph import DeployableGraph
 
 _LAYERS = ("CONV_2D", "FULLY_CONNECTED")
+_LARGE = 4096  # elements
 
 
 def _convert(
@@ -37,7 +39,7 @@ def _convert(
             named = Path(scratch) / "named.tflite"
             named.write_bytes(exporter.with_id(path.read_bytes(), bundle_id))
             data = _quantized(named, precision, floating, recipe, graph.tile)
-        write_file(folder / f"{graph.name}.tflite", data)
+        write_file(folder / f"{graph.name}.tflite", _shrunk(data))
 
 
 def _quantized(path: Path, precision: Precision, floating: list[str], recipe: Recipe, tile: int) -> bytes:
@@ -83,6 +85,58 @@ def _extremes(seen: Iterable[dict[str, Any]]) -> dict[str, Any]:
                 known["min"] = np.minimum(known["min"], found["min"])
                 known["max"] = np.maximum(known["max"], found["max"])
     return total
+
+
+def _shrunk(data: bytes) -> bytes:
+    """Large constants beside the quantized weights (seed noise and what reads it) in fp16, a DEQUANTIZE behind each."""
+    import numpy as np
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = exporter.parsed(data)
+    for buffer in model.buffers:
+        if buffer.offset > 1:  # the quantizer writes weights behind the flatbuffer
+            buffer.data = np.frombuffer(data, np.uint8, buffer.size, buffer.offset)
+            buffer.offset = buffer.size = 0
+    widen = _operator_code(model, schema.BuiltinOperator.DEQUANTIZE)
+    for subgraph in model.subgraphs:
+        added = []
+        for i, tensor in enumerate(list(subgraph.tensors)):
+            values = model.buffers[tensor.buffer].data
+            if tensor.type != schema.TensorType.FLOAT32 or values is None or len(values) < 4 * _LARGE:
+                continue
+            half, operation = copy.copy(tensor), schema.OperatorT()
+            half.type, half.name, half.buffer = schema.TensorType.FLOAT16, tensor.name + b".half", len(model.buffers)
+            model.buffers.append(_buffer(np.frombuffer(bytes(values), np.float32).astype(np.float16)))
+            model.buffers[tensor.buffer].data = None
+            tensor.buffer = 0  # the format's empty one: now it is computed
+            operation.opcodeIndex, operation.inputs, operation.outputs = widen, [len(subgraph.tensors)], [i]
+            subgraph.tensors.append(half)
+            added.append(operation)
+        subgraph.operators = added + subgraph.operators
+    return exporter.packed(model)
+
+
+def _buffer(values: Any) -> Any:
+    import numpy as np
+    from ai_edge_litert.schema_py_generated import BufferT
+
+    buffer: Any = BufferT()
+    buffer.data = values.view(np.uint8)
+    return buffer
+
+
+def _operator_code(model: Any, builtin: int) -> int:
+    """The index of a built-in operator among the file's; added if it is not there."""
+    from ai_edge_litert.schema_py_generated import OperatorCodeT
+
+    for i, known in enumerate(model.operatorCodes):
+        if max(known.builtinCode, known.deprecatedBuiltinCode) == builtin:
+            return i
+    code = OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = builtin
+    code.version = 2  # the first that reads fp16
+    model.operatorCodes.append(code)
+    return len(model.operatorCodes) - 1
 
 
 def _config(precision: Precision) -> Any:

@@ -185,6 +185,9 @@ def quantized(
     chosen = [only] if only else [name for name in layers(model) if name not in floating]
     if not chosen:  # which the quantizer takes for all
         return copy.deepcopy(model)
+    # With its Relu a layer gives only what is above zero; without, half of the 256 steps would be cut away behind it.
+    outputs = {node.output[0] for node in model.graph.node if node.name in chosen}
+    relus = [node.name for node in model.graph.node if node.op_type == "Relu" and node.input[0] in outputs]
     quantizer = QDQQuantizer(
         copy.deepcopy(model),
         per_channel=True,
@@ -192,17 +195,39 @@ def quantized(
         weight_qType=QuantType.QInt8,
         activation_qType=QuantType.QInt8 if scheme.symmetric else QuantType.QUInt8,
         tensors_range=found,
-        nodes_to_quantize=chosen,
+        nodes_to_quantize=chosen + relus,
         nodes_to_exclude=[],
-        op_types_to_quantize=list(_LAYERS),
+        op_types_to_quantize=[*_LAYERS, "Relu"],
         extra_options={
             "MatMulConstBOnly": True,
+            # Linear layers read 8 bits and give floats.
+            "OpTypesToExcludeOutputQuantization": ["Gemm", "MatMul"],
             "ActivationSymmetric": scheme.symmetric,
             "QuantizeBias": scheme.biases,
         },
     )
     quantizer.quantize_model()
-    return quantizer.model.model
+    return _with_float_sums(quantizer.model.model)
+
+
+def _with_float_sums(model: "ModelProto") -> "ModelProto":
+    """What no layer with 8 bits reads is read as it was before rounding, where that is there; in place.
+
+    The quantizer rounds a tensor for all its readers. So the sums that run through blocks of the codec would be rounded
+    at every block: most of what `denoise` lost (0.18 of 0.26 dB on sensor noise).
+    """
+    nodes = model.graph.node
+    made = {name: node for node in nodes for name in node.output}
+    rounds = {node.output[0]: made[node.input[0]] for node in nodes if node.input and node.input[0] in made}
+    before = {name: node.input[0] for name, node in rounds.items() if node.op_type == "QuantizeLinear"}
+    layers = {node.name for node in nodes if node.op_type in _LAYERS and node.input[0] in before}
+    given = {name for node in nodes if node.name in layers for name in node.output}
+    for node in nodes:
+        if node.name not in layers:
+            for place, name in enumerate(node.input):
+                if before.get(name, name) not in given:
+                    node.input[place] = before.get(name, name)
+    return model
 
 
 def reduces_range(instructions: Sequence[str]) -> bool:

@@ -131,6 +131,22 @@ def test_layers_are_called_as_the_network_calls_them(graph: DeployableGraph, rec
     assert set(rounded_layers(graph.model)) == set(found) - recipe.kept(graph, "w8a8"), "training rounds others"
 
 
+def test_sums_are_read_before_they_are_rounded_and_no_relu_behind(
+    graph: DeployableGraph, recipe: Recipe, tmp_path: Path
+) -> None:
+    """A sum may read what a layer gave in 8 bits, but no sum that was rounded for the layer behind it."""
+    whole = plain(float_file(twin_of(find(QUANTIZERS, "onnx", "w8")), graph, recipe, tmp_path), graph)
+    found = quantized(whole, ranges(whole, recipe.calibration(FROZEN_TILE)), recipe.kept(graph, "w8a8"))
+    made = {name: node for node in found.graph.node for name in node.output}
+    sums = [node for node in found.graph.node if node.op_type == "Add"]
+    behind = [made[name] for node in sums for name in node.input if name in made]
+    rounded_before = [made[made[node.input[0]].input[0]] for node in behind if node.op_type == "DequantizeLinear"]
+    assert {node.op_type for node in rounded_before} == {"Conv"}
+    assert "Add" in {node.op_type for node in behind}, "blocks follow on blocks"
+    relus = [made[node.input[0]].op_type for node in found.graph.node if node.op_type == "Relu"]
+    assert "DequantizeLinear" not in relus
+
+
 def test_sensitivity_goes_on_where_it_stopped(
     graph: DeployableGraph, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

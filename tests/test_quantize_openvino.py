@@ -1,0 +1,51 @@
+"""OpenVINO in 8 bits: what is not, computes in bf16 where the CPU can; every constant is written once."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mimdit.quantize.openvino import CONVERTER
+from mimdit.quantize.recipe import Recipe, by
+from mimdit.runtimes import openvino as runtime
+
+from .tiny import TINY_TILE, TinyGraph
+
+openvino = pytest.importorskip("openvino")
+
+
+@pytest.fixture(scope="module")
+def written(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("openvino")
+    graph = TinyGraph()
+    by(CONVERTER, Recipe(photos=photo_folder, tiles=8)).convert([graph], "w8a8", folder, "0" * 16)  # pyright: ignore[reportArgumentType]
+    return folder / f"{graph.name}.xml"
+
+
+def test_equal_constants_are_written_once(written: Path) -> None:
+    nodes = openvino.Core().read_model(written).get_ops()
+    constants = [
+        (node.get_element_type().to_string(), tuple(node.get_output_shape(0)), node.get_data().tobytes())
+        for node in nodes
+        if node.get_type_name() == "Constant"
+    ]
+    assert len(constants) == len(set(constants)) > 10
+
+
+@pytest.mark.parametrize("has_bf16", [True, False])
+def test_floats_are_bf16_only_where_the_cpu_has_it(
+    has_bf16: bool, written: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    compile_model = openvino.Core.compile_model
+
+    def spy(core: object, model: object, device: str, settings: dict[str, object]) -> object:
+        asked.append(str(settings["INFERENCE_PRECISION_HINT"]))
+        return compile_model(core, model, device, settings)
+
+    monkeypatch.setattr(openvino.Core, "compile_model", spy)
+    monkeypatch.setattr(runtime, "_has_bf16", lambda: has_bf16)
+    image, photo = TinyGraph().example_inputs()
+    restored = runtime.OpenVinoRuntime(written, TINY_TILE, 1).run(image.numpy(), photo.numpy())
+    assert asked == ["bf16" if has_bf16 else "f32"]
+    assert 0 < np.abs(restored - TinyGraph()(image, photo).numpy()).mean() < 0.005
