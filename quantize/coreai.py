@@ -11,6 +11,8 @@ from mimdit.export.converter import Converter
 from mimdit.quantize.recipe import TOLERANCE, Recipe
 from mimdit.targets import Precision
 
+_LARGE = 4096  # elements
+
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.fx import GraphModule, Node
@@ -42,6 +44,7 @@ def _convert(
                 module = pt2e.quantized(module, pt2e.LayerQuantizer(layers, ()), [inputs])
             small = pt2e.name_weights(module, layers)
             _translate(module)
+            _shrink(module)
             weights = {**exporter.weights_of(graph, np.float32), **small}
             program = torch.export.export(module, inputs)
             exporter.write(program, weights, folder / f"{graph.name}.aimodel", bundle_id)
@@ -78,6 +81,23 @@ def _translate(module: "GraphModule") -> None:
         elif node.target is ours.dequantize_per_tensor.default:
             node.target, node.args = theirs.dequantize.default, (node.args[0], *numbers(node))
     module.graph.eliminate_dead_code()
+    module.recompile()
+
+
+def _shrink(module: "GraphModule") -> None:
+    """Large constants beside the quantized weights (the seed noise) in fp16, widened where they are read; in place."""
+    import torch
+
+    for node in list(module.graph.find_nodes(op="get_attr")):
+        values = getattr(module, node.target, None)
+        if isinstance(values, torch.Tensor) and values.dtype == torch.float32 and values.numel() >= _LARGE:
+            name = f"half_{len(module.graph.nodes)}"
+            module.register_buffer(name, values.detach().half())
+            with module.graph.inserting_before(node):
+                half = module.graph.get_attr(name)
+                whole = module.graph.call_function(torch.ops.aten._to_copy.default, (half,), {"dtype": torch.float32})
+            node.replace_all_uses_with(whole)
+            module.graph.erase_node(node)
     module.recompile()
 
 

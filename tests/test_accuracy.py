@@ -1,4 +1,4 @@
-"""Accuracy runs: which photos, which inputs, which figures, and what they leave behind."""
+"""Accuracy runs: which figures, and what they leave behind."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,54 +13,24 @@ from typer.testing import CliRunner
 from mimdit.benchmarks import defects, quality
 from mimdit.benchmarks.accuracy import count, evaluate
 from mimdit.benchmarks.accuracy_report import Report, markdown
-from mimdit.benchmarks.alignment import aligned
-from mimdit.benchmarks.datasets import LONG_SIDE, Group, folder_groups, manifest_groups, select
+from mimdit.benchmarks.datasets import manifest_groups, select
 from mimdit.benchmarks.methods import Answer, Attempt, Method, bundle_method
 from mimdit.benchmarks.peers import peer_methods
 from mimdit.benchmarks.sheets import Example, pick
-from mimdit.benchmarks.synthetic import RAIN_PSNR, SYNTHETIC, degraded
 from mimdit.bundle import CARD_NAME, open_bundle
 from mimdit.cli.evaluate import evaluate as command
-from mimdit.errors import BundleError, MimditError, PhotoError
-from mimdit.metrics import psnr
+from mimdit.errors import BundleError, MimditError
 from mimdit.targets import VARIANTS
 
 if TYPE_CHECKING:
     from mimdit.model.mimdit import MiMDiT
 
-_HEADER = "split\ttask\tkind\tinput\tgt\tsource\tlicence\tnote\n"
-
-
-def _photo(seed: int, height: int = 72, width: int = 96) -> np.ndarray:
-    """u8[H,W,3]: soft colours with some texture, like a photo of nothing."""
-    rng = np.random.default_rng(seed)
-    soft = Image.fromarray(rng.integers(20, 200, (5, 6, 3), np.uint8)).resize((width, height), Image.Resampling.BICUBIC)
-    return np.clip(np.asarray(soft, np.int16) + rng.integers(-8, 9, (height, width, 1)), 0, 255).astype(np.uint8)
+from .photo_sets import photo_set, some_photo
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Two clean photos, a noisy pair, a grey pair displaced by (2, −3), a hazy photo without a truth."""
-    folder = tmp_path / "data"
-    rows = []
-
-    def add(task: str, kind: str, photo: np.ndarray, truth: np.ndarray | None = None) -> None:
-        (folder / task).mkdir(parents=True, exist_ok=True)
-        name = f"{task}/{len(rows)}_in.png"
-        Image.fromarray(photo).save(folder / name)
-        gt = "" if truth is None else name.replace("_in", "_gt")
-        if truth is not None:
-            Image.fromarray(truth).save(folder / gt)
-        rows.append(f"public_test\t{task}\t{kind}\t{name}\t{gt}\tus\tCC0\t\n")
-
-    add("clean_us", "clean", _photo(0))
-    add("clean_us", "clean", _photo(1))
-    add("denoise_us", "real pair", _photo(2), _photo(2) // 2 * 2)
-    grey = _photo(3)[..., 0]
-    add("deblur_us", "real blur pair (gray; align +-8px)", np.roll(grey, (2, -3), (0, 1)), grey)
-    add("haze_unpaired", "real unpaired", _photo(4))
-    (folder / "MANIFEST.tsv").write_text(_HEADER + "".join(rows))
-    return folder
+    return photo_set(tmp_path)
 
 
 @pytest.fixture
@@ -73,101 +43,6 @@ def run() -> Callable[..., "tuple[int, str, str]"]:
         return result.exit_code, result.stdout, result.stderr
 
     return run
-
-
-def _by_name(groups: list[Group]) -> dict[str, Group]:
-    return {f"{group.degradation} {group.dataset}": group for group in groups}
-
-
-def test_a_manifest_says_what_is_wrong_and_what_belongs_to_it(data: Path) -> None:
-    groups = _by_name(manifest_groups(data))
-    assert len(groups) == 4 + len(SYNTHETIC)
-    assert groups["clean clean_us"].variant is None
-    assert groups["noise-25 clean_us"].sigma_255 == 25
-    noisy, shaken, hazy = (groups[name] for name in ("noise denoise_us", "blur deblur_us", "haze haze_unpaired"))
-    assert (noisy.variant, noisy.reach, shaken.variant, shaken.reach) == ("denoise", 0, "deblur", 8)
-    assert hazy.cases[0].load().truth is None
-    pair = shaken.cases[0].load()
-    assert pair.grey
-    assert pair.input.shape == (72, 96, 3)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (None, "cannot be read"),
-        ("input\tgt\n", "expected the columns"),
-        (_HEADER, "no photos"),
-        (_HEADER + "a\tb\n", "line 2"),
-        (_HEADER + "a\t\tc\td\te\tf\tg\th\n", "line 2"),
-    ],
-)
-def test_a_wrong_manifest_is_one_line(tmp_path: Path, text: str | None, message: str) -> None:
-    if text is not None:
-        (tmp_path / "MANIFEST.tsv").write_text(text)
-    with pytest.raises(MimditError, match=message):
-        manifest_groups(tmp_path)
-
-
-def test_two_folders_pair_by_name(tmp_path: Path) -> None:
-    for folder, name in (("in", "a/one.jpg"), ("in", "two.png"), ("out", "a/one.png"), ("out", "two.png")):
-        (tmp_path / folder / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(_photo(0)).save(tmp_path / folder / name)
-    (group,) = folder_groups(tmp_path / "in", tmp_path / "out")
-    assert [case.image for case in group.cases] == ["a/one.jpg", "two.png"]
-    assert (group.dataset, group.variant) == ("in", "general")
-    Image.fromarray(_photo(0, height=70)).save(tmp_path / "out" / "two.png")
-    with pytest.raises(PhotoError, match="size of its truth"):
-        group.cases[1].load()
-    (tmp_path / "out" / "two.png").unlink()
-    with pytest.raises(PhotoError, match="found none"):
-        folder_groups(tmp_path / "in", tmp_path / "out")
-
-
-def test_selection_by_degradation_or_data_set(data: Path) -> None:
-    groups = manifest_groups(data)
-    chosen = select(groups, ["rain", "denoise_us"], limit=1)
-    assert [(group.degradation, len(group.cases)) for group in chosen] == [("rain", 1), ("noise", 1)]
-    with pytest.raises(MimditError, match=r"'fog'.*rain"):
-        select(groups, ["fog"])
-
-
-def test_large_photos_are_reduced_with_their_truth(tmp_path: Path) -> None:
-    for folder in ("in", "out"):
-        (tmp_path / folder).mkdir()
-        Image.fromarray(_photo(0, height=30, width=1500)).save(tmp_path / folder / "a.png")
-    pair = folder_groups(tmp_path / "in", tmp_path / "out")[0].cases[0].load()
-    assert pair.truth is not None
-    assert pair.input.shape == pair.truth.shape == (20, LONG_SIDE, 3)
-
-
-def test_alignment_finds_a_planted_shift() -> None:
-    truth = _photo(0)
-    for shift in ((0, 0), (8, -8), (-3, 5)):
-        photo, inner, found = aligned(np.roll(truth, shift, (0, 1)), truth, 8)
-        assert found == shift
-        assert np.array_equal(photo, inner)
-        assert inner.shape == (56, 80, 3)
-    with pytest.raises(ValueError, match="more than 16 px"):
-        aligned(truth[:16], truth[:16], 8)
-
-
-@pytest.mark.parametrize("synthetic", SYNTHETIC, ids=lambda synthetic: synthetic.name)
-def test_inputs_follow_from_names_alone(synthetic) -> None:
-    photo = _photo(0)
-    first = degraded(photo, synthetic, "a")
-    degraded(photo, synthetic, "b")
-    assert np.array_equal(first, degraded(photo, synthetic, "a"))
-    assert first.dtype == np.uint8
-    assert psnr(first / 255, photo / 255) < 38  # visibly degraded
-
-
-def test_rain_is_as_dense_as_asked() -> None:
-    rain = next(synthetic for synthetic in SYNTHETIC if synthetic.name == "rain")
-    reached = [psnr(degraded(_photo(seed), rain, str(seed)) / 255, _photo(seed) / 255) for seed in range(12)]
-    low, high = RAIN_PSNR
-    assert all(low <= db <= high for db in reached)
-    assert max(reached) - min(reached) > 1  # all over the range, not at one place of it
 
 
 def test_a_bundle_that_changes_nothing_restores_its_input(small: Path, data: Path) -> None:
@@ -227,7 +102,7 @@ def test_a_model_that_breaks_its_contract_is_a_row_and_exit_code_1(
 
 
 def test_defects_are_seen_and_photos_of_nothing_have_none() -> None:
-    truth = _photo(0, 160, 200)
+    truth = some_photo(0, 160, 200)
     rng = np.random.default_rng(0)
     noisy = np.clip(truth + rng.normal(0, 5, truth.shape), 0, 255).astype(np.uint8)
     assert not defects.defects(noisy, noisy, truth).suspicious
