@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mimdit.errors import MimditError
-from mimdit.manifest import describe
+from mimdit.strict_json import describe
 
 __all__ = ["Rules", "load_rules"]
 

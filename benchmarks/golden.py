@@ -17,7 +17,8 @@ from mimdit.benchmarks.run_file import Provenance, Samples
 from mimdit.bundle_checks import hash_file
 from mimdit.errors import MimditError
 from mimdit.image import load
-from mimdit.manifest import RelativePath, Sha256, describe
+from mimdit.manifest import RelativePath, Sha256
+from mimdit.strict_json import describe
 from mimdit.targets import Variant
 
 __all__ = [

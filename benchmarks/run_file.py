@@ -17,7 +17,7 @@ from mimdit.benchmarks.factors import Factors
 from mimdit.benchmarks.statistics import median_interval, percentile
 from mimdit.errors import MimditError
 from mimdit.files import write_file
-from mimdit.manifest import describe
+from mimdit.strict_json import describe
 from mimdit.targets import Precision, Target, Unit, Variant
 
 __all__ = [

@@ -11,7 +11,8 @@ from mimdit.bundle_checks import CHECKS, hash_file, read_manifest
 from mimdit.card import card
 from mimdit.errors import BundleError
 from mimdit.files import write_file, write_folder
-from mimdit.manifest import MANIFEST_NAME, FileEntry, Manifest, ModelEntry, describe
+from mimdit.manifest import MANIFEST_NAME, FileEntry, Manifest, ModelEntry
+from mimdit.strict_json import describe
 from mimdit.targets import Variant
 
 __all__ = ["CARD_NAME", "CHECK_NAMES", "SUFFIX", "Bundle", "default_bundle_path", "open_bundle", "write_bundle"]

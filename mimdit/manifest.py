@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from mimdit.errors import BundleError
 from mimdit.routing.plan import RoutingPlan
+from mimdit.strict_json import describe, printable, strict_json
 from mimdit.targets import Precision, Target, Unit, Variant
 
 __all__ = [
@@ -29,7 +30,6 @@ __all__ = [
     "PassedUnit",
     "Spread",
     "bundle_id",
-    "describe",
     "parse_manifest",
 ]
 
@@ -270,7 +270,7 @@ def parse_manifest(text: bytes) -> Manifest:
     Raises BundleError with the first thing that is wrong.
     """
     try:
-        content = json.loads(text.decode(), object_pairs_hook=_unique_keys, parse_constant=_no_constant)
+        content = strict_json(text)
         version = content.get("schema_version") if isinstance(content, dict) else None
         if version != SCHEMA_VERSION or isinstance(version, bool):
             raise ValueError(
@@ -284,30 +284,5 @@ def parse_manifest(text: bytes) -> Manifest:
     except RecursionError:
         raise BundleError(f"{MANIFEST_NAME} is nested too deeply: expected the schema of docs/bundle.md") from None
     except ValueError as error:  # includes UnicodeDecodeError and JSONDecodeError
-        raise BundleError(_printable(f"{MANIFEST_NAME} cannot be read: {error}")) from None
+        raise BundleError(printable(f"{MANIFEST_NAME} cannot be read: {error}")) from None
     return manifest
-
-
-def describe(error: ValidationError) -> str:
-    """The first thing that does not fit the schema, in one line: where, what was expected, what was found."""
-    first = error.errors(include_url=False)[0]
-    if not first["loc"]:
-        return _printable(first["msg"])
-    return _printable(f"{'.'.join(map(str, first['loc']))}: {first['msg']}, found {first['input']!r:.60}")
-
-
-def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    keys = [key for key, _ in pairs]
-    if len(set(keys)) != len(keys):
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"expected each key once, found {twice!r:.60} twice in one object")
-    return dict(pairs)
-
-
-def _no_constant(name: str) -> object:
-    raise ValueError(f"expected finite numbers, found {name}")
-
-
-def _printable(message: str) -> str:
-    """One line of at most 400 characters: what a hostile file says must not drive the terminal."""
-    return "".join(character if character.isprintable() else "?" for character in message)[:400]

@@ -16,11 +16,12 @@ from mimdit.errors import MimditError
 from mimdit.export import onnx as exporter
 from mimdit.figures import png
 from mimdit.files import write_file
-from mimdit.manifest import Calibration, describe
+from mimdit.manifest import Calibration
 from mimdit.quantize import onnx
 from mimdit.quantize.quality import decibels, drops
 from mimdit.quantize.recipe import Recipe, float_file
 from mimdit.runtimes.onnx import OnnxRuntime
+from mimdit.strict_json import describe
 from mimdit.targets import Variant
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from mimdit.benchmarks.devices.local import LocalLink
 from mimdit.benchmarks.devices.profiles import PROFILES, Profile, find_profile
 from mimdit.benchmarks.devices.ssh import SshLink
 from mimdit.errors import MimditError
-from mimdit.manifest import describe
+from mimdit.strict_json import describe
 
 __all__ = ["DEVICES_FILE", "Target", "find_device"]
 

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from mimdit.errors import PhotoError
 from mimdit.image import xmp
 from mimdit.image.photo import Photo
-from mimdit.manifest import Sha256, Text, describe
+from mimdit.manifest import Sha256, Text
+from mimdit.strict_json import describe
 from mimdit.targets import Precision, Target, Unit, Variant
 
 __all__ = ["DIGITAL_SOURCE_TYPE", "Provenance", "read_provenance", "with_provenance"]
