@@ -83,8 +83,8 @@ class OnnxModel:
         options.intra_op_num_threads = threads or usable_cores()
         options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-        # Waiting threads sleep instead of spinning. A tile of `denoise` takes 29 ms so and 26 ms spinning on 2 idle cores,
-        # but 51 and 92 ms beside two busy processes (ONNX Runtime 1.32, x86-64): an app is seldom alone.
+        # Waiting threads sleep instead of spinning. A tile of `denoise` takes 29 ms so and 26 ms spinning on 2 idle
+        # cores, but 51 and 92 ms beside two busy processes (ONNX Runtime 1.32, x86-64): an app is seldom alone.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4  # failures arrive as exceptions; only mimdit's own words go to stderr
         # Planning all memory ahead took 366 MB for a tile of 512 px and as much time as without, which takes 219 MB
