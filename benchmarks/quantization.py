@@ -1,4 +1,4 @@
-"""What every target and precision costs: the table and the crops of docs/quantization.md, by one command.
+"""What every target and precision costs: the tables and the crops of docs/quantization.md, by one command.
 
     python -m mimdit.benchmarks.quantization FP32.mimdit OTHER.mimdit… --data DIR --limit 4 --page docs/quantization.md
 
@@ -53,26 +53,27 @@ class Line:
 
 def lines(bundles: Sequence[Bundle], groups: Sequence[Group], threads: Sequence[int], samples: int) -> list[Line]:
     """Measure all bundles; photos a degradation are averaged. They are restored by the last number of threads."""
-    times: dict[str, dict[int, float]] = {bundle.manifest.id: {} for bundle in bundles}
+    times: list[dict[int, float]] = [{} for _ in bundles]
     for target in dict.fromkeys(bundle.manifest.target for bundle in bundles):
-        alike = [bundle for bundle in bundles if bundle.manifest.target == target]
+        alike = [i for i, bundle in enumerate(bundles) if bundle.manifest.target == target]
         for number in threads:
-            for bundle, milliseconds in zip(alike, _milliseconds(alike, number, samples), strict=True):
-                times[bundle.manifest.id][number] = milliseconds
-    found = []
-    for bundle in bundles:
+            found = _milliseconds([bundles[i] for i in alike], number, samples)
+            for i, milliseconds in zip(alike, found, strict=True):
+                times[i][number] = milliseconds
+    measured = []
+    for bundle, milliseconds in zip(bundles, times, strict=True):
         report = evaluate(groups, [bundle_method(bundle, [MATCHED], threads[-1])], command="")
-        found.append(
+        measured.append(
             Line(
                 bundle.manifest.target,
                 bundle.manifest.precision,
                 _megabytes(bundle),
-                times[bundle.manifest.id],
+                milliseconds,
                 _means(report),
                 sum(bool(row.error) or bool(row.defects and row.defects.black_blocks) for row in report.rows),
             )
         )
-    return found
+    return measured
 
 
 def _milliseconds(bundles: Sequence[Bundle], threads: int, samples: int) -> list[float]:
@@ -119,7 +120,7 @@ def markdown(found: Sequence[Line], facts: str) -> str:
         cost = [f"{line.megabytes:.2f}", f"{line.megabytes / twin.megabytes:.3f}" if twin else ""]
         for number, milliseconds in line.milliseconds.items():
             cost += [f"{milliseconds:.1f}", f"{twin.milliseconds[number] / milliseconds:.2f}" if twin else ""]
-        loss = [f"{db:.2f} dB" if line is first else f"{db - first.psnr[kind]:+.3f}" for kind, db in line.psnr.items()]
+        loss = [_change(line.psnr.get(kind), 0 if line is first else db) for kind, db in first.psnr.items()]
         costs.append((line.target, line.precision, *cost))
         losses.append((line.target, line.precision, *loss))
     tables = [
@@ -129,6 +130,13 @@ def markdown(found: Sequence[Line], facts: str) -> str:
     broken = sum(line.defects for line in found)
     ending = f"Photos with a black tile, or not restored: {broken}."
     return "\n".join([facts, *(line for table in tables for line in ("", *markdown_lines(table))), "", ending]) + "\n"
+
+
+def _change(found: float | None, before: float) -> str:
+    """dB, or beside another figure what is gained; empty where there is none."""
+    if found is None:
+        return ""
+    return f"{found - before:+.3f}" if before else f"{found:.2f} dB"
 
 
 def crops(before: Bundle, after: Bundle) -> np.ndarray:
@@ -156,21 +164,24 @@ def main(
     data: Annotated[Path | None, typer.Option(help="A data set. [default: the example photos]")] = None,
     only: Annotated[str, typer.Option(help="Degradations or data sets, NAME[,NAME].")] = "",
     limit: Annotated[int, typer.Option(min=1, help="Photos of each degradation.")] = 4,
-    threads: Annotated[list[int], typer.Option(min=1, help="Numbers of threads to time with.")] = [1, 2],  # noqa: B006
+    threads: Annotated[str, typer.Option(help="Numbers of threads to time with, NUMBER[,NUMBER].")] = "1,2",
     samples: Annotated[int, typer.Option(min=1, help="Times of each bundle.")] = 31,
 ) -> None:
-    """Measure bundles of one network and write the table and the crops into a page."""
+    """Measure bundles of one network and write the tables and the crops into a page."""
     from PIL import Image
 
     opened = [open_bundle(path) for path in bundles]
     groups = example_groups() if data is None else manifest_groups(data)
     names = [name for name in only.split(",") if name]
     load_found = os.getloadavg()[0]
-    found = lines(opened, select(groups, names, limit), threads, samples)
+    found = lines(opened, select(groups, names, limit), [int(number) for number in threads.split(",")], samples)
     device = this_device()
+    processor = device.processor or device.architecture
+    made_by = {name: number for bundle in opened for name, number in bundle.manifest.built_with.items()}
+    versions = ", ".join(f"{name} {number}" for name, number in sorted(made_by.items()))
     facts = (
         f"At most {limit} photos of each degradation; median of {samples} tiles, bundles of a target in turns. "
-        f"{device.processor or device.architecture}, {device.cores} cores, load {load_found:.1f} before the run."
+        f"{processor}, {device.cores} cores, load {load_found:.1f} before the run; {versions}."
     )
     parts = [markdown(found, facts)]
     quantized = next((bundle for bundle in opened if bundle.manifest.precision == "w8a8"), None)

@@ -2,8 +2,7 @@
 
 __all__ = ["ALWAYS_FLOAT", "READS_A_CONSTANT"]
 
-# The two ends, where numbers are pixels: 2 % of the arithmetic. What an 8-bit scale rounds there is seen as it is
-# (0.06 of the 0.19 dB that all layers of `denoise` together lose in ONNX Runtime).
+# The two ends, where numbers are pixels: 2 % of the arithmetic. What an 8-bit scale rounds there is seen as it is.
 ALWAYS_FLOAT = ("codec.encoder.stem", "codec.decoder.residual")
 
 # Reads the seed noise, which is a constant: quantizers take it for a weight, or stumble.

@@ -8,7 +8,10 @@ __all__ = ["describe", "printable", "strict_json"]
 
 
 def strict_json(text: bytes) -> object:
-    """What a UTF-8 text of JSON holds. ValueError for a key that comes twice, NaN and infinity, and what is no JSON."""
+    """What a UTF-8 text of JSON holds. ValueError for a key that comes twice, NaN and infinity, and what is no JSON.
+
+    RecursionError for what is nested too deeply.
+    """
     return json.loads(text.decode(), object_pairs_hook=_unique_keys, parse_constant=_no_constant)
 
 

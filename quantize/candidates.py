@@ -21,7 +21,7 @@ from mimdit.quantize import QUANTIZERS
 from mimdit.quantize.bounded import size
 from mimdit.quantize.fit import Candidate
 from mimdit.quantize.quality import decibels, drops, times
-from mimdit.quantize.recipe import Recipe, by, float_file
+from mimdit.quantize.recipe import REVISION, Recipe, by, float_file
 from mimdit.runtimes import find as find_runtime
 from mimdit.targets import Precision, Target
 
@@ -55,7 +55,7 @@ def measure(
 ) -> list[Candidate]:
     """Every combination. `recipe.work` keeps what was measured, and holds it for the same variant and settings."""
     assert recipe.work is not None
-    kept = recipe.work / f"fit-{checkpoint_hash(model)[:12]}-{target}-{recipe.tiles}-{recipe.seed}.json"
+    kept = recipe.work / f"fit-{checkpoint_hash(model)[:12]}-{target}-{recipe.tiles}-{recipe.seed}-{REVISION}.json"
     known = [Candidate(**point) for point in json.loads(kept.read_bytes())] if kept.exists() else []
     done = {(point.precision, point.tile, point.steps) for point in known}
     for tile in tiles:

@@ -11,13 +11,13 @@ from mimdit.export.converter import Converter
 from mimdit.quantize.recipe import TOLERANCE, Recipe
 from mimdit.targets import Precision
 
-_LARGE = 4096  # elements
-
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.fx import GraphModule, Node
 
     from mimdit.export.graph import DeployableGraph
+
+_LARGE = 4096  # elements
 
 
 def _convert(
@@ -85,19 +85,23 @@ def _translate(module: "GraphModule") -> None:
 
 
 def _shrink(module: "GraphModule") -> None:
-    """Large constants beside the quantized weights (the seed noise) in fp16, widened where they are read; in place."""
+    """Large constants beside the weights (the seed noise) in fp16, widened where they are read; in place.
+
+    Weights of layers in float have a dot in their name and stay: by their bytes in fp32 they are found in the file.
+    """
     import torch
 
     for node in list(module.graph.find_nodes(op="get_attr")):
-        values = getattr(module, node.target, None)
+        values = None if "." in node.target else getattr(module, node.target)
         if isinstance(values, torch.Tensor) and values.dtype == torch.float32 and values.numel() >= _LARGE:
-            name = f"half_{len(module.graph.nodes)}"
+            name = f"{node.target}_half"
             module.register_buffer(name, values.detach().half())
             with module.graph.inserting_before(node):
                 half = module.graph.get_attr(name)
                 whole = module.graph.call_function(torch.ops.aten._to_copy.default, (half,), {"dtype": torch.float32})
             node.replace_all_uses_with(whole)
             module.graph.erase_node(node)
+    module.graph.lint()
     module.recompile()
 
 

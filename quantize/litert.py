@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _LAYERS = ("CONV_2D", "FULLY_CONNECTED")
 _LARGE = 4096  # elements
+_READS_FP16 = 3  # version of DEQUANTIZE (TFLite's op_version.cc)
 
 
 def _convert(
@@ -98,21 +99,25 @@ def _shrunk(data: bytes) -> bytes:
             buffer.data = np.frombuffer(data, np.uint8, buffer.size, buffer.offset)
             buffer.offset = buffer.size = 0
     widen = _operator_code(model, schema.BuiltinOperator.DEQUANTIZE)
+    halves: dict[int, int] = {}  # tensors may share a buffer
     for subgraph in model.subgraphs:
         added = []
         for i, tensor in enumerate(list(subgraph.tensors)):
             values = model.buffers[tensor.buffer].data
             if tensor.type != schema.TensorType.FLOAT32 or values is None or len(values) < 4 * _LARGE:
                 continue
+            if tensor.buffer not in halves:
+                halves[tensor.buffer] = len(model.buffers)
+                model.buffers.append(_buffer(np.frombuffer(bytes(values), np.float32).astype(np.float16)))
             half, operation = copy.copy(tensor), schema.OperatorT()
-            half.type, half.name, half.buffer = schema.TensorType.FLOAT16, tensor.name + b".half", len(model.buffers)
-            model.buffers.append(_buffer(np.frombuffer(bytes(values), np.float32).astype(np.float16)))
-            model.buffers[tensor.buffer].data = None
+            half.type, half.name, half.buffer = schema.TensorType.FLOAT16, tensor.name + b".half", halves[tensor.buffer]
             tensor.buffer = 0  # the format's empty one: now it is computed
             operation.opcodeIndex, operation.inputs, operation.outputs = widen, [len(subgraph.tensors)], [i]
             subgraph.tensors.append(half)
             added.append(operation)
         subgraph.operators = added + subgraph.operators
+    for buffer in halves:
+        model.buffers[buffer].data = None
     return exporter.packed(model)
 
 
@@ -126,15 +131,16 @@ def _buffer(values: Any) -> Any:
 
 
 def _operator_code(model: Any, builtin: int) -> int:
-    """The index of a built-in operator among the file's; added if it is not there."""
+    """The index of a built-in operator among the file's, of a version that reads fp16; added if it is not there."""
     from ai_edge_litert.schema_py_generated import OperatorCodeT
 
     for i, known in enumerate(model.operatorCodes):
         if max(known.builtinCode, known.deprecatedBuiltinCode) == builtin:
+            known.version = max(known.version, _READS_FP16)
             return i
     code = OperatorCodeT()
     code.builtinCode = code.deprecatedBuiltinCode = builtin
-    code.version = 2  # the first that reads fp16
+    code.version = _READS_FP16
     model.operatorCodes.append(code)
     return len(model.operatorCodes) - 1
 

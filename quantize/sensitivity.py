@@ -19,7 +19,7 @@ from mimdit.files import write_file
 from mimdit.manifest import Calibration
 from mimdit.quantize import onnx
 from mimdit.quantize.quality import decibels, drops
-from mimdit.quantize.recipe import Recipe, float_file
+from mimdit.quantize.recipe import REVISION, Recipe, float_file
 from mimdit.runtimes.onnx import OnnxRuntime
 from mimdit.strict_json import describe
 from mimdit.targets import Variant
@@ -139,7 +139,7 @@ def default_path(graph: "DeployableGraph", recipe: Recipe, folder: Path) -> Path
     """Where a graph's ranking lies in a work folder."""
     from mimdit.model.checkpoint import checkpoint_hash
 
-    settings = f"{checkpoint_hash(graph.model)} {recipe.photos} {recipe.tiles} {recipe.seed} {graph.steps}"
+    settings = f"{checkpoint_hash(graph.model)} {recipe.photos} {recipe.tiles} {recipe.seed} {graph.steps} {REVISION}"
     return folder / f"sensitivity-{graph.name}-{hashlib.sha256(settings.encode()).hexdigest()[:12]}.json"
 
 

@@ -18,7 +18,7 @@ PRECISION_KEY = "mimdit.precision"
 # The number format that OpenVINO computes in. Always stated: left to itself it takes bf16 wherever the CPU has it.
 # fp16 is how the weights are stored; CPUs without fp16 arithmetic of their own compute in fp32.
 # w8 and w8a8 say themselves which operations take 8-bit numbers. At w8a8 the others compute in bf16 where the CPU has
-# it and in fp32 elsewhere: they are most of the time, and bf16 rounds less than a third of what 8 bits do.
+# it and in fp32 elsewhere: they are half of the time, and bf16 rounds less than a third of what 8 bits do.
 _COMPUTES_IN = {"fp32": "f32", "fp16": "f32", "bf16": "bf16", "w8": "f32", "w8a8": "bf16"}
 
 
@@ -35,7 +35,7 @@ class OpenVinoRuntime(Runtime):
             model = core.read_model(path)
             computes_in = _COMPUTES_IN[_info(model, PRECISION_KEY)]
             settings = {
-                "INFERENCE_PRECISION_HINT": computes_in if computes_in == "f32" or _has_bf16() else "f32",
+                "INFERENCE_PRECISION_HINT": computes_in if computes_in == "f32" or _has_bf16(core) else "f32",
                 "INFERENCE_NUM_THREADS": threads or usable_cores(),
                 "PERFORMANCE_HINT": "LATENCY",
             }
@@ -64,16 +64,18 @@ def _info(model: Any, key: str) -> str:
     return model.get_rt_info(path).astype(str)
 
 
-def _has_bf16() -> bool:
-    import openvino
-
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+def _has_bf16(core: Any) -> bool:
+    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _hindrance(precision: Precision) -> str | None:
-    if precision != "bf16" or _has_bf16():
+    if precision != "bf16":
         return None
-    return "this CPU has no bf16 arithmetic (AVX512-BF16 or AMX): build for fp32"
+    import openvino
+
+    if _has_bf16(openvino.Core()):
+        return None
+    return "this CPU has no bf16 arithmetic (AVX512-BF16, AVX2-VNNI-2 or AMX): build for fp32"
 
 
 RUNTIME = RuntimeSpec(

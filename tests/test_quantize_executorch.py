@@ -51,7 +51,7 @@ def test_layers_have_8_bits_and_the_rest_is_what_it_was(graph: TinyGraph, photo_
     assert 0 < np.abs(restored - graph(image, photo).numpy()).mean() < 0.005
     (whole := tmp_path / "fp32").mkdir()
     exporter.CONVERTER.convert([graph], "fp32", whole, "0" * 16)  # pyright: ignore[reportArgumentType]
-    assert len(content) < 0.5 * (whole / path.name).stat().st_size
+    assert len(content) < 0.55 * (whole / path.name).stat().st_size
 
 
 def test_a_layer_put_back_is_in_float(graph: TinyGraph, photo_folder: Path, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_floats_are_bf16_only_where_the_cpu_has_it(
         return compile_model(core, model, device, settings)
 
     monkeypatch.setattr(openvino.Core, "compile_model", spy)
-    monkeypatch.setattr(runtime, "_has_bf16", lambda: has_bf16)
+    monkeypatch.setattr(runtime, "_has_bf16", lambda core: has_bf16)
     image, photo = TinyGraph().example_inputs()
     restored = runtime.OpenVinoRuntime(written, TINY_TILE, 1).run(image.numpy(), photo.numpy())
     assert asked == ["bf16" if has_bf16 else "f32"]

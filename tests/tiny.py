@@ -18,6 +18,7 @@ class _Layers(nn.Module):
         self.codec["decoder"]["residual"] = last  # pyright: ignore[reportIndexIssue, reportArgumentType]
         self.stem = nn.Conv2d(64, 64, 3, padding=1)
         self.tokens = nn.Linear(64, 64)
+        self.register_buffer("noise", 0.1 * torch.randn(1, 64, 16, 16))
 
 
 class TinyGraph(nn.Module):
@@ -30,13 +31,13 @@ class TinyGraph(nn.Module):
         torch.manual_seed(0)
         self.model = _Layers()
         self.eval().requires_grad_(False)
-        for parameter in self.parameters():  # as those of every variant
-            parameter.copy_(parameter.half())
+        for values in self.state_dict().values():  # as those of every variant
+            values.copy_(values.half())
 
     def forward(self, image: Tensor, photo: Tensor) -> Tensor:
         layers = dict(self.model.named_modules())
         x = layers["codec.encoder.stem"](image - photo.mean((2, 3), keepdim=True))  # [1,64,16,16]
-        x = layers["stem"](x).relu()
+        x = layers["stem"](x).relu() + self.model.noise
         x = x + layers["tokens"](x.flatten(2).transpose(1, 2)).transpose(1, 2).reshape(x.shape)
         x = F.interpolate(layers["codec.decoder.residual"](x), scale_factor=4.0, mode="bilinear")
         return (image + x).clamp(0, 1)

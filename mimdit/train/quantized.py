@@ -3,7 +3,8 @@
 Where a quantizer puts 8 bits, the forward pass rounds and the backward pass does not notice (torch's fake_quantize, the
 straight-through estimator): weights to a scale a channel, what a layer reads and what it gives to one range each. The
 ranges are the extremes over the first batches under the weights that the run starts from, and stay: a resumed run finds
-the very same, and nothing but plain weights is ever stored.
+the very same, and nothing but plain weights is ever stored. This rounds more than files do, which give what a linear
+layer makes in float and spend no step on what a ReLU cuts away.
 """
 
 from collections.abc import Iterable
