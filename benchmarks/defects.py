@@ -40,7 +40,7 @@ class Defects(BaseModel):
         default=None, description="gradient of the error across tile borders over that inside; 1 is no seam"
     )
     patch_score: float | None = Field(
-        default=None, description="largest difference between 64 px local means and the whole-photo view"
+        default=None, description="largest difference between 64 px local means and the whole-photo view; null: no view"
     )
 
     @property
@@ -70,7 +70,7 @@ def defects(
         swapped=swap_gain(restored, truth) > max(_SWAPPED, swap_gain(degraded, truth) + _SWAPPED),
         displaced_blocks=displaced_blocks(restored, degraded, truth),
         seam_score=pieces and round(seam_score(restored, truth, pieces.tile, pieces.overlap), 3),
-        patch_score=pieces and round(patch_score(restored, pieces.view) if pieces.view else 0.0, 3),
+        patch_score=pieces and pieces.view and round(patch_score(restored, pieces.view), 3),
     )
 
 

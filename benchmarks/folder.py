@@ -24,7 +24,7 @@ from mimdit.example_photos import EXAMPLES
 from mimdit.runtimes import open_runtime
 from mimdit.runtimes.restore import best_tile
 from mimdit.runtimes.tiler import tile_count
-from mimdit.targets import Variant
+from mimdit.targets import SETS_LIGHT, Variant
 
 __all__ = ["measure"]
 
@@ -50,7 +50,7 @@ def measure(photos: int, path: Path | None, side: int, jobs: int, tiles: int) ->
     """Restores `photos` of side × side px, `jobs` at once, and compares."""
     bundle = open_bundle(path)
     tile = best_tile(bundle, _VARIANT, side, side)
-    needed = tile_count(side, side, tile, bundle.manifest.tile_overlap)
+    needed = tile_count(side, side, tile, bundle.manifest.tile_overlap, align=_VARIANT in SETS_LIGHT)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "in"
         folder.mkdir()

@@ -21,7 +21,7 @@ from mimdit.benchmarks.loading import peak_memory
 from mimdit.benchmarks.provenance import provenance
 from mimdit.benchmarks.run_file import Samples
 from mimdit.bundle_checks import hash_file
-from mimdit.config import TILE_OVERLAP, preset
+from mimdit.config import preset
 from mimdit.errors import MissingPackageError
 from mimdit.example_photos import EXAMPLES, Example, read_examples
 from mimdit.files import write_file, write_folder
@@ -93,7 +93,7 @@ def _record(example: Example, runtime: Runtime, folder: Path) -> GoldenEntry:
     """Copies the input and the truth, restores the input, writes the output beside them."""
     from mimdit.benchmarks.torch_models import restore_photo
 
-    restored = restore_photo(load(EXAMPLES / example.degraded).pixels, runtime, TILE_OVERLAP)
+    restored = restore_photo(load(EXAMPLES / example.degraded).pixels, runtime, example.variant)
     name = Path(example.degraded).stem
     _write_png(folder / f"{name}.golden.png", restored)
     for file in (example.degraded, example.truth):

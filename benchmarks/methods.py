@@ -23,7 +23,7 @@ AUTO = "auto"  # the variant that the dispatcher chooses
 
 
 class Pieces(NamedTuple):
-    """How a photo was restored in tiles. `view` is None where a single one held it."""
+    """How a photo was restored in tiles. `view` is None where a single one held it, or where none is held to a view."""
 
     tile: int  # px
     overlap: int  # px

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from mimdit.benchmarks.torch_models import TorchRuntime, restore_photo
-from mimdit.config import TILE_OVERLAP
 from mimdit.metrics import psnr
 from mimdit.model.checkpoint import load_model
 from mimdit.model.mimdit import MiMDiT
@@ -72,12 +71,12 @@ def photo_regret(
 ) -> Regret:
     """Restore u8[H,W,3] by dynamic routing and by every variant; `truth` is of the same size."""
     with _watched(student) as chosen:
-        dynamic = restore_photo(photo, TorchRuntime(student, steps=1), TILE_OVERLAP)
+        dynamic = restore_photo(photo, TorchRuntime(student, steps=1), "general")
     fits = {}
     for name, model in variants.items():
         plan = model.shape.plan
         assert plan is not None
-        frozen = restore_photo(photo, TorchRuntime(model, steps=1), TILE_OVERLAP)
+        frozen = restore_photo(photo, TorchRuntime(model, steps=1), name)
         change = float(np.abs(frozen.astype(np.float32) - dynamic).mean())
         fits[name] = Fit(_agreement(plan, chosen), change, _decibels(frozen, truth))
     return Regret(_decibels(dynamic, truth), fits)

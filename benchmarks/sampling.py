@@ -11,7 +11,7 @@ import torch
 from mimdit.benchmarks.datasets import Group
 from mimdit.benchmarks.quality import quality
 from mimdit.benchmarks.torch_models import TorchRuntime, restore_photo
-from mimdit.config import PHOTO_SIZE, TILE_OVERLAP
+from mimdit.config import PHOTO_SIZE
 from mimdit.model.checkpoint import load_model
 from mimdit.model.cost import gmac
 from mimdit.model.mimdit import MiMDiT
@@ -64,7 +64,7 @@ def sampled(
         pairs = [pair for case in group.cases if (pair := case.load()).truth is not None]
         for choice in choices if pairs else ():
             runtime = TorchRuntime(choice.model, choice.steps)
-            restored = [restore_photo(pair.input, runtime, TILE_OVERLAP) for pair in pairs]
+            restored = [restore_photo(pair.input, runtime, group.variant or "general") for pair in pairs]
             truths = [pair.truth for pair in pairs if pair.truth is not None]
             found = [quality(photo, truth) for photo, truth in zip(restored, truths, strict=True)]
             flips = [q.flip for q in found if q.flip is not None]

@@ -18,7 +18,7 @@ from mimdit.errors import MissingPackageError
 from mimdit.pixels import from_unit
 from mimdit.runtimes.base import Runtime
 from mimdit.runtimes.tiler import restore_strips
-from mimdit.targets import VARIANTS, Variant
+from mimdit.targets import SETS_LIGHT, VARIANTS, Variant
 
 if TYPE_CHECKING:
     from mimdit.model.mimdit import MiMDiT
@@ -58,31 +58,39 @@ def model_method(folder: Path, choices: Sequence[str], steps: int, threads: int 
 
         def attempts(group: Group) -> list[Attempt]:
             names = chosen(choices, group, tuple(folders))
-            return [Attempt(name, partial(restorers[name], used=name)) for name in names if name in restorers]
+            return [
+                Attempt(name, partial(restorers[name], used=name, variant=name)) for name in names if name in restorers
+            ]
 
         return Method(name, f"{len(folders)} frozen variants", attempts)
 
     model = load_model(folder)
     plan = model.shape.plan
     label = plan.variant if plan else "dynamic"
-    attempt = Attempt(label, partial(_restorer(model, steps), used=label))
-    return Method(name, f"checkpoint {checkpoint_hash(model)[:16]}", lambda group: [attempt])
+    restore = _restorer(model, steps)
+
+    def attempt(group: Group) -> list[Attempt]:
+        variant = plan.variant if plan else group.variant or "general"
+        return [Attempt(label, partial(restore, used=label, variant=variant))]
+
+    return Method(name, f"checkpoint {checkpoint_hash(model)[:16]}", attempt)
 
 
 def _variant_folders(folder: Path) -> "list[tuple[Variant, Path]]":
     return [(name, folder / name / "model") for name in VARIANTS if (folder / name / "model" / _CONFIG).is_file()]
 
 
-def restore_photo(photo: np.ndarray, runtime: Runtime, overlap: int) -> np.ndarray:
-    """[H,W,3] of any pixel dtype → the same, restored in the runtime's tiles."""
-    return np.concatenate([from_unit(strip, photo.dtype) for strip in restore_strips(photo, runtime, overlap)])
+def restore_photo(photo: np.ndarray, runtime: Runtime, variant: Variant) -> np.ndarray:
+    """[H,W,3] of any pixel dtype → the same, restored in tiles as the variant's are, whatever the model is."""
+    strips = restore_strips(photo, runtime, TILE_OVERLAP, align=variant in SETS_LIGHT)
+    return np.concatenate([from_unit(strip, photo.dtype) for strip in strips])
 
 
 def _restorer(model: "MiMDiT", steps: int) -> Callable[..., Answer]:
     runtime = TorchRuntime(model, steps)
 
-    def restore(photo: np.ndarray, used: str) -> Answer:
-        return Answer(restore_photo(photo, runtime, TILE_OVERLAP), used)
+    def restore(photo: np.ndarray, used: str, variant: Variant) -> Answer:
+        return Answer(restore_photo(photo, runtime, variant), used)
 
     return restore
 

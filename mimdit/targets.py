@@ -24,5 +24,10 @@ VARIANT_DEGRADATIONS: dict[Variant, tuple[Degradation, ...]] = {
     "general": DEGRADATIONS,
 }
 
+# Variants that set a photo's light, which a tile cannot see: their tiles are held to the whole photo, restored once in
+# reduced form. To the others that does harm, because a reduced photo shows noise, blur, streaks and blocks as something
+# else: noise that was cut at black and white leaves a false mean behind, which only full size tells how to undo.
+SETS_LIGHT: frozenset[Variant] = frozenset({"dehaze", "lowlight", "general"})
+
 # What the dispatcher scores, in the order of its output: one degradation family per single variant.
 DISPATCHER_CLASSES: tuple[Variant, ...] = ("denoise", "deblur", "dehaze", "derain", "lowlight", "dejpeg")

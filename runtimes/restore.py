@@ -15,7 +15,7 @@ from mimdit.runtimes.dispatch import Dispatcher
 from mimdit.runtimes.tiler import Progress, Window, restore_strips, tile_count
 from mimdit.runtimes.units import open_trusted
 from mimdit.runtimes.view import WholePhotoView
-from mimdit.targets import Variant
+from mimdit.targets import SETS_LIGHT, Variant
 
 if TYPE_CHECKING:
     from mimdit.bundle import Bundle
@@ -30,7 +30,7 @@ class Restored:
     pixels: shape and dtype of what went in, or of its window · variants: one after the other, empty where nothing was
     changed · scores: the dispatcher's, empty where it was not asked · runtime ("onnx/cpu") and tile (the last
     variant's, in px): None where nothing was changed · view: the whole photo that the last variant's tiles were held
-    to, None where a single tile held the photo.
+    to, None where a single tile held the photo, and for variants that do not set its light (`SETS_LIGHT`).
     """
 
     pixels: np.ndarray
@@ -108,7 +108,7 @@ class Restorer:
             target = (
                 pixels if part == whole and (in_place or i) else np.empty((part.height, part.width, 3), photo.dtype)
             )
-            view = self._restore(pixels, target, part, runtime, strength, progress)
+            view = self._restore(pixels, target, part, runtime, name in SETS_LIGHT, strength, progress)
             pixels = target
         if runtime is None:
             part = pixels if window == whole else window.of(photo)
@@ -135,6 +135,7 @@ class Restorer:
         target: Pixels,
         window: Window,
         runtime: Runtime,
+        align: bool,
         strength: float,
         progress: Progress | None,
     ) -> WholePhotoView | None:
@@ -142,7 +143,10 @@ class Restorer:
         views: list[WholePhotoView] = []
         row, columns = 0, slice(window.left, window.left + window.width)
         overlap = self._bundle.manifest.tile_overlap
-        for strip in restore_strips(photo, runtime, overlap, window=window, progress=progress, show=views.append):
+        strips = restore_strips(
+            photo, runtime, overlap, align=align, window=window, progress=progress, show=views.append
+        )
+        for strip in strips:
             if strength < 1:
                 before = to_unit(photo[window.top + row : window.top + row + len(strip), columns])
                 strip = before + np.float32(strength) * (strip - before)
@@ -175,7 +179,8 @@ def best_tile(bundle: "Bundle", variant: Variant, height: int, width: int) -> in
     """
     overlap = bundle.manifest.tile_overlap
     sizes = [model.tile for model in bundle.manifest.models if model.variant == variant]
-    pixels = {tile: tile_count(height, width, tile, overlap) * tile**2 for tile in sizes}
+    align = variant in SETS_LIGHT
+    pixels = {tile: tile_count(height, width, tile, overlap, align=align) * tile**2 for tile in sizes}
     return max(tile for tile in sizes if pixels[tile] < 2 * min(pixels.values()))
 
 

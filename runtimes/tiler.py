@@ -103,9 +103,9 @@ def tile_borders(size: int, other: int, tile: int, overlap: int) -> list[int]:
     return sorted({*begins, *ends, *middles})
 
 
-def tile_count(height: int, width: int, tile: int, overlap: int) -> int:
-    """How many tiles a photo costs, those of its whole-photo view included."""
-    return _tile_count(_layout(height, width, tile, overlap), Window(0, 0, height, width), overlap, align=True)
+def tile_count(height: int, width: int, tile: int, overlap: int, *, align: bool = True) -> int:
+    """How many tiles a photo costs, with `align` those of its whole-photo view included."""
+    return _tile_count(_layout(height, width, tile, overlap), Window(0, 0, height, width), overlap, align)
 
 
 def _tile_restorer(photo: Pixels, runtime: Runtime, total: int, progress: Progress | None) -> _Restore:

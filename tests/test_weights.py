@@ -25,6 +25,6 @@ def test_released_weights_are_these_and_small() -> None:
 @pytest.mark.parametrize(("name", "steps"), STEPS.items())
 def test_each_restores_a_noisy_photo(name: str, steps: int) -> None:
     truth, noisy = (load(EXAMPLES / f"{photo}.png").pixels for photo in ("juniper", "juniper-denoise"))
-    restored = restore_photo(noisy, TorchRuntime(load_model(WEIGHTS / name), steps), overlap=32)
+    restored = restore_photo(noisy, TorchRuntime(load_model(WEIGHTS / name), steps), "denoise")
     assert np.isfinite(to_unit(restored)).all()
     assert psnr(to_unit(restored), to_unit(truth)) > psnr(to_unit(noisy), to_unit(truth)) + 5
