@@ -152,10 +152,10 @@ def test_a_layer_in_float_reads_floats_beside_one_in_8_bits(
 ) -> None:
     whole = plain(float_file(twin_of(find(QUANTIZERS, "onnx", "w8")), graph, recipe, tmp_path), graph)
     seen = ranges(whole, recipe.calibration(FROZEN_TILE))
-    found = quantized(whole, seen, recipe.kept(graph, "w8a8") | {"codec.gates.light"})
+    found = quantized(whole, seen, recipe.kept(graph, "w8a8") | {"codec.gates.skips.1"})
     made = {name: node.op_type for node in found.graph.node for name in node.output}
     reads = {node.name: made[node.input[0]] for node in found.graph.node if node.op_type == "Conv"}
-    assert reads["codec.gates.light"] != "DequantizeLinear"
+    assert reads["codec.gates.skips.1"] != "DequantizeLinear"
     assert reads["codec.gates.skips.0"] == "DequantizeLinear"
 
 
