@@ -120,7 +120,7 @@ def markdown(found: Sequence[Line], facts: str) -> str:
         cost = [f"{line.megabytes:.2f}", f"{line.megabytes / twin.megabytes:.3f}" if twin else ""]
         for number, milliseconds in line.milliseconds.items():
             cost += [f"{milliseconds:.1f}", f"{twin.milliseconds[number] / milliseconds:.2f}" if twin else ""]
-        loss = [_change(line.psnr.get(kind), 0 if line is first else db) for kind, db in first.psnr.items()]
+        loss = [_change(line.psnr.get(kind), None if line is first else db) for kind, db in first.psnr.items()]
         costs.append((line.target, line.precision, *cost))
         losses.append((line.target, line.precision, *loss))
     tables = [
@@ -132,11 +132,11 @@ def markdown(found: Sequence[Line], facts: str) -> str:
     return "\n".join([facts, *(line for table in tables for line in ("", *markdown_lines(table))), "", ending]) + "\n"
 
 
-def _change(found: float | None, before: float) -> str:
+def _change(found: float | None, before: float | None) -> str:
     """dB, or beside another figure what is gained; empty where there is none."""
     if found is None:
         return ""
-    return f"{found - before:+.3f}" if before else f"{found:.2f} dB"
+    return f"{found:.2f} dB" if before is None else f"{found - before:+.3f}"
 
 
 def crops(before: Bundle, after: Bundle) -> np.ndarray:

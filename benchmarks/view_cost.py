@@ -7,6 +7,7 @@ the public test. Writes a Markdown table to stdout.
 """
 
 import tempfile
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated
 
@@ -33,10 +34,11 @@ def cost(bundle: Bundle, photos: list[np.ndarray], threads: int) -> TableContent
         (variant, kind) for variant in bundle.variants for kind in VARIANT_DEGRADATIONS[variant]
     ]
     for variant, kind in track(pairs, description="variants", transient=True):
+        opened = cache(partial(open_runtime, bundle, variant, threads=threads))
         found = []
         for seed, photo in enumerate(photos):
             truth = photo.astype(np.float32) / 255
-            runtime = open_runtime(bundle, variant, tile=best_tile(bundle, variant, *truth.shape[:2]), threads=threads)
+            runtime = opened(tile=best_tile(bundle, variant, *truth.shape[:2]))
             degraded = degrade(truth, kind, np.random.default_rng(seed)).image
             overlap = bundle.manifest.tile_overlap
             restored = (

@@ -64,15 +64,23 @@ def _float32() -> int:
 
 def _add_note(model: Any, key: str, value: str) -> None:
     """Metadata of a .tflite file is a named buffer."""
-    from ai_edge_litert.schema_py_generated import BufferT, MetadataT
+    from ai_edge_litert.schema_py_generated import MetadataT
 
-    buffer = BufferT()
-    buffer.data = list(value.encode())
     note = MetadataT()
     note.name = key.encode()  # pyright: ignore[reportAttributeAccessIssue]  bytes, whatever the stub says
-    note.buffer = len(model.buffers)
-    model.buffers.append(buffer)
+    note.buffer = add_buffer(model, value.encode())
     model.metadata = [*(model.metadata or []), note]
+
+
+def add_buffer(model: Any, data: bytes) -> int:
+    """Appends bytes to a file's buffers; where they are."""
+    import numpy as np
+    from ai_edge_litert.schema_py_generated import BufferT
+
+    buffer: Any = BufferT()
+    buffer.data = np.frombuffer(data, np.uint8)
+    model.buffers.append(buffer)
+    return len(model.buffers) - 1
 
 
 def _with_half_weights(path: Path) -> bytes:

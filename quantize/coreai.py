@@ -8,7 +8,7 @@ import numpy as np
 
 from mimdit.export import coreai as exporter
 from mimdit.export.converter import Converter
-from mimdit.quantize.recipe import TOLERANCE, Recipe
+from mimdit.quantize.recipe import LARGE, TOLERANCE, Recipe
 from mimdit.targets import Precision
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from torch.fx import GraphModule, Node
 
     from mimdit.export.graph import DeployableGraph
-
-_LARGE = 4096  # elements
 
 
 def _convert(
@@ -93,7 +91,7 @@ def _shrink(module: "GraphModule") -> None:
 
     for node in list(module.graph.find_nodes(op="get_attr")):
         values = None if "." in node.target else getattr(module, node.target)
-        if isinstance(values, torch.Tensor) and values.dtype == torch.float32 and values.numel() >= _LARGE:
+        if isinstance(values, torch.Tensor) and values.dtype == torch.float32 and values.numel() >= LARGE:
             name = f"{node.target}_half"
             module.register_buffer(name, values.detach().half())
             with module.graph.inserting_before(node):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mimdit.export import litert as exporter
 from mimdit.export.converter import Converter
 from mimdit.files import write_file
-from mimdit.quantize.recipe import TOLERANCE, Recipe, float_file, layer_of
+from mimdit.quantize.recipe import LARGE, TOLERANCE, Recipe, float_file, layer_of
 from mimdit.silence import silenced
 from mimdit.targets import Precision
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from mimdit.export.graph import DeployableGraph
 
 _LAYERS = ("CONV_2D", "FULLY_CONNECTED")
-_LARGE = 4096  # elements
 _READS_FP16 = 3  # version of DEQUANTIZE (TFLite's op_version.cc)
 
 
@@ -104,11 +103,11 @@ def _shrunk(data: bytes) -> bytes:
         added = []
         for i, tensor in enumerate(list(subgraph.tensors)):
             values = model.buffers[tensor.buffer].data
-            if tensor.type != schema.TensorType.FLOAT32 or values is None or len(values) < 4 * _LARGE:
+            if tensor.type != schema.TensorType.FLOAT32 or values is None or len(values) < 4 * LARGE:
                 continue
             if tensor.buffer not in halves:
-                halves[tensor.buffer] = len(model.buffers)
-                model.buffers.append(_buffer(np.frombuffer(bytes(values), np.float32).astype(np.float16)))
+                half_values = np.frombuffer(bytes(values), np.float32).astype(np.float16)
+                halves[tensor.buffer] = exporter.add_buffer(model, half_values.tobytes())
             half, operation = copy.copy(tensor), schema.OperatorT()
             half.type, half.name, half.buffer = schema.TensorType.FLOAT16, tensor.name + b".half", halves[tensor.buffer]
             tensor.buffer = 0  # the format's empty one: now it is computed
@@ -119,15 +118,6 @@ def _shrunk(data: bytes) -> bytes:
     for buffer in halves:
         model.buffers[buffer].data = None
     return exporter.packed(model)
-
-
-def _buffer(values: Any) -> Any:
-    import numpy as np
-    from ai_edge_litert.schema_py_generated import BufferT
-
-    buffer: Any = BufferT()
-    buffer.data = values.view(np.uint8)
-    return buffer
 
 
 def _operator_code(model: Any, builtin: int) -> int:

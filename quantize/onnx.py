@@ -17,7 +17,8 @@ from mimdit.cpu import instruction_set
 from mimdit.export import onnx as exporter
 from mimdit.export.converter import Converter
 from mimdit.manifest import ID_KEY
-from mimdit.quantize.recipe import TOLERANCE, Recipe, float_file, layer_of
+from mimdit.quantize.qdq import with_float_sums
+from mimdit.quantize.recipe import LARGE, TOLERANCE, Recipe, float_file, layer_of
 from mimdit.quantize.weights import rounded
 from mimdit.targets import Precision
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from mimdit.export.graph import DeployableGraph
     from mimdit.quantize.calibration import CalibrationSet
 
-_LARGE = 4096  # elements; no vector of scales has as many
 _LAYERS = ("Conv", "Gemm", "MatMul")
 _SATURATING = {"avx2"}  # has 8-bit products whose sums of two may pass 16 bits …
 _EXACT = {"avx512-vnni", "avx-vnni", "amx-int8"}  # … and these have not
@@ -207,37 +207,8 @@ def quantized(
         },
     )
     quantizer.quantize_model()
-    return _with_float_sums(quantizer.model.model, frozenset(chosen))
-
-
-def _with_float_sums(model: "ModelProto", small: frozenset[str]) -> "ModelProto":
-    """What no layer of `small` reads is read as it was before rounding, where that is there; in place.
-
-    The quantizer rounds a tensor for all its readers. So the sums that run through blocks of the codec would be rounded
-    at every block: most of what `denoise` lost (0.18 of 0.26 dB on sensor noise).
-    """
-    nodes = model.graph.node
-    made = {name: node for node in nodes for name in node.output}
-    rounds = {node.output[0]: made[node.input[0]] for node in nodes if node.input and node.input[0] in made}
-    before = {name: node.input[0] for name, node in rounds.items() if node.op_type == "QuantizeLinear"}
-    # What an 8-bit layer gives is made in 8 bits. Only its ReLU, which is computed with it, comes before the rounding.
-    given = {name for node in nodes if node.name in small for name in node.output}
-    for node in nodes:
-        if node.name not in small:
-            for place, name in enumerate(node.input):
-                if before.get(name, name) not in given or (node.op_type == "Relu" and name in before):
-                    node.input[place] = before.get(name, name)
-    _drop_unread(model)
-    return model
-
-
-def _drop_unread(model: "ModelProto") -> None:
-    """Without conversions to and from 8 bits that nobody reads any more, in place."""
-    nodes = model.graph.node
-    for kind in ("DequantizeLinear", "QuantizeLinear"):
-        read = {name for node in nodes for name in node.input} | {output.name for output in model.graph.output}
-        for node in [node for node in nodes if node.op_type == kind and not read & set(node.output)]:
-            nodes.remove(node)
+    with_float_sums(quantizer.model.model, frozenset(chosen))
+    return quantizer.model.model
 
 
 def reduces_range(instructions: Sequence[str]) -> bool:
@@ -287,7 +258,7 @@ def _shrunk(model: "ModelProto") -> None:
     for tensor in list(model.graph.initializer):
         if tensor.name in zeros:
             model.graph.initializer.remove(tensor)
-        elif tensor.data_type == TensorProto.FLOAT and np.prod(tensor.dims) >= _LARGE:
+        elif tensor.data_type == TensorProto.FLOAT and np.prod(tensor.dims) >= LARGE:
             half = numpy_helper.to_array(tensor).astype(np.float16).astype(np.float32)
             tensor.CopyFrom(numpy_helper.from_array(half, tensor.name))
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from mimdit.export import openvino as exporter
 from mimdit.export.converter import Converter
 from mimdit.manifest import ID_KEY
-from mimdit.quantize.recipe import TOLERANCE, Recipe, float_file, layer_of
+from mimdit.quantize.recipe import LARGE, TOLERANCE, Recipe, float_file, layer_of
 from mimdit.runtimes.openvino import PRECISION_KEY
 from mimdit.silence import silenced
 from mimdit.targets import Precision
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from mimdit.export.graph import DeployableGraph
     from mimdit.quantize.calibration import CalibrationSet
 
-_LARGE = 4096  # elements
 _LAYERS = {"Convolution", "MatMul"}
 _PASSIVE = {"Constant", "Parameter", "Result", "Convert"}
 
@@ -103,7 +102,7 @@ def _shrink(model: Any) -> None:
         if node.get_type_name() != "Constant" or node.get_element_type().to_string() != "f32":
             continue
         values = node.get_data()
-        if values.size < _LARGE:
+        if values.size < LARGE:
             continue
         rows, place = np.unique(values, axis=0, return_inverse=True)
         repeats = len(rows) < len(values)

@@ -22,7 +22,7 @@ from mimdit.targets import VARIANT_DEGRADATIONS, Precision
 if TYPE_CHECKING:
     from mimdit.export.graph import DeployableGraph
 
-__all__ = ["REVISION", "TOLERANCE", "Recipe", "by", "float_file", "layer_of"]
+__all__ = ["LARGE", "REVISION", "TOLERANCE", "Recipe", "by", "float_file", "layer_of"]
 
 # Largest error on 0..1 that parity allows, on any tile. It guards against files that are broken; what a file loses on
 # photos is what `--max-drop` bounds. At w8a8 a checkerboard of single pixels is off by 65 levels of 255, photos by 12.
@@ -30,6 +30,9 @@ TOLERANCE: dict[Precision, float] = {"w8": 12 / 255, "w8a8": 0.5, "p6": 24 / 255
 
 # Raised when quantizers write other files of the same network: what a work folder holds is then measured again.
 REVISION = 2
+
+# Elements from which on a constant that stays in float is stored in 16 bits; no vector of scales has as many.
+LARGE = 4096
 
 _VALIDATION_TILES = 6  # of each degradation
 
