@@ -8,7 +8,7 @@ import numpy as np
 
 from mimdit.export import coreai as exporter
 from mimdit.export.converter import Converter
-from mimdit.quantize.recipe import LARGE, TOLERANCE, Recipe
+from mimdit.quantize.recipe import TOLERANCE, Recipe
 from mimdit.targets import Precision
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def _convert(
                 module = pt2e.quantized(module, pt2e.LayerQuantizer(layers, ()), [inputs])
             small = pt2e.name_weights(module, layers)
             _translate(module)
-            _shrink(module)
+            pt2e.shrink(module)
             weights = {**exporter.weights_of(graph, np.float32), **small}
             program = torch.export.export(module, inputs)
             exporter.write(program, weights, folder / f"{graph.name}.aimodel", bundle_id)
@@ -79,27 +79,6 @@ def _translate(module: "GraphModule") -> None:
         elif node.target is ours.dequantize_per_tensor.default:
             node.target, node.args = theirs.dequantize.default, (node.args[0], *numbers(node))
     module.graph.eliminate_dead_code()
-    module.recompile()
-
-
-def _shrink(module: "GraphModule") -> None:
-    """Large constants beside the weights (the seed noise) in fp16, widened where they are read; in place.
-
-    Weights of layers in float have a dot in their name and stay: by their bytes in fp32 they are found in the file.
-    """
-    import torch
-
-    for node in list(module.graph.find_nodes(op="get_attr")):
-        values = None if "." in node.target else getattr(module, node.target)
-        if isinstance(values, torch.Tensor) and values.dtype == torch.float32 and values.numel() >= LARGE:
-            name = f"{node.target}_half"
-            module.register_buffer(name, values.detach().half())
-            with module.graph.inserting_before(node):
-                half = module.graph.get_attr(name)
-                whole = module.graph.call_function(torch.ops.aten._to_copy.default, (half,), {"dtype": torch.float32})
-            node.replace_all_uses_with(whole)
-            module.graph.erase_node(node)
-    module.graph.lint()
     module.recompile()
 
 

@@ -14,11 +14,7 @@ from mimdit.quantize.recipe import TOLERANCE, Recipe
 from mimdit.targets import Precision
 
 if TYPE_CHECKING:
-    from torch.fx import GraphModule
-
     from mimdit.export.graph import DeployableGraph
-
-_LARGE = 4096  # elements
 
 
 def _convert(
@@ -50,42 +46,9 @@ def _convert(
                 quantizer.set_operator_type(operation, config)  # pyright: ignore[reportArgumentType]
             module = pt2e.quantized(module, quantizer, pt2e.tensors(recipe.calibration(graph.tile)))
             weights = pt2e.name_weights(module, layers)
-            _shrink(module)
+            pt2e.shrink(module)
             edge = lowered_to_xnnpack(torch.export.export(module, inputs))
             exporter.write_lowered(edge, graph, folder, bundle_id, weights)
-
-
-def _shrink(module: "GraphModule") -> None:
-    """Large constants beside weights (seed noise, masks of windows) in fp16, equal rows once; in place.
-
-    At every run the portable kernels put them together again: 0.4 million numbers.
-    """
-    import torch
-
-    from mimdit.quantize.pt2e import LAYERS
-
-    reads_weights = (*LAYERS, torch.ops.aten.convolution.default)
-    for node in module.graph.find_nodes(op="get_attr"):
-        values = getattr(module, node.target, None)  # None: a weight, which lies in a module below
-        if values is None or values.dtype != torch.float32 or values.numel() < _LARGE:
-            continue
-        readers = list(node.users)
-        if any(reader.target in reads_weights and reader.args[1] is node for reader in readers):
-            continue
-        rows, place = torch.unique(values, dim=0, return_inverse=True)
-        repeats = len(rows) < len(values)
-        setattr(module, node.target, (rows if repeats else values).half().contiguous())
-        with module.graph.inserting_after(node):
-            whole = module.graph.call_function(torch.ops.aten.to.dtype, (node, torch.float32))
-        if repeats:
-            module.register_buffer(f"{node.target}_rows", place)
-            with module.graph.inserting_after(whole):
-                index = module.graph.get_attr(f"{node.target}_rows")
-            with module.graph.inserting_after(index):
-                whole = module.graph.call_function(torch.ops.aten.index_select.default, (whole, 0, index))
-        for reader in readers:
-            reader.replace_input_with(node, whole)
-    module.recompile()
 
 
 CONVERTER = Converter(
