@@ -17,8 +17,10 @@ from mimdit.cpu import instruction_set
 from mimdit.export import onnx as exporter
 from mimdit.export.converter import Converter
 from mimdit.manifest import ID_KEY
+from mimdit.quantize.channels_last import with_channels_last
+from mimdit.quantize.onnx_size import shrink
 from mimdit.quantize.qdq import with_float_sums
-from mimdit.quantize.recipe import LARGE, TOLERANCE, Recipe, float_file, layer_of
+from mimdit.quantize.recipe import TOLERANCE, Recipe, float_file, layer_of
 from mimdit.quantize.weights import rounded
 from mimdit.targets import Precision
 
@@ -34,14 +36,15 @@ _EXACT = {"avx512-vnni", "avx-vnni", "amx-int8"}  # … and these have not
 
 
 class Scheme(NamedTuple):
-    """How 8-bit numbers stand for floats, as what computes with them wants it."""
+    """How 8-bit numbers stand for floats and lie in memory, as what computes with them wants it."""
 
     symmetric: bool  # activations are signed and have no zero point
     biases: bool  # in 32 bits, not in float
     may_saturate: bool  # on some CPUs, for which weights then keep to 7 bits
+    channels_last: bool  # between convolutions, because those want it
 
 
-FOR_CPUS = Scheme(symmetric=False, biases=True, may_saturate=True)
+FOR_CPUS = Scheme(symmetric=False, biases=True, may_saturate=True, channels_last=True)
 
 
 def _convert(
@@ -75,9 +78,11 @@ def write(
         if precision == "w8":
             with_small_weights(model, kept)
         else:
+            if scheme.channels_last:
+                with_channels_last(model, kept)
             model = quantized(model, ranges(model, recipe.calibration(graph.tile)), kept, scheme=scheme)
         exporter.without_notes(model)
-        _shrunk(model)
+        shrink(model)
         model.metadata_props.add(key=ID_KEY, value=bundle_id)
         shared.take_from(model)
         onnx.save(model, folder / f"{graph.name}.onnx")
@@ -241,26 +246,6 @@ def with_small_weights(model: "ModelProto", floating: frozenset[str]) -> None:
         unfolded.append(helper.make_node("Mul", [f"{name}_wide", f"{name}_scale"], [name]))
     for node in reversed(unfolded):
         model.graph.node.insert(0, node)
-
-
-def _shrunk(model: "ModelProto") -> None:
-    """Without what no runtime needs, in place: shapes between nodes, zeros of symmetric biases, 32 bits of a constant.
-
-    Large constants beside the weights (the seed noise) are rounded to fp16 values, which are stored in half.
-    """
-    from onnx import TensorProto, numpy_helper
-
-    del model.graph.value_info[:]
-    zeros = {t.name for t in model.graph.initializer if t.data_type == TensorProto.INT32 and t.name.endswith("_point")}
-    for node in model.graph.node:
-        if node.op_type == "DequantizeLinear" and node.input[-1] in zeros:
-            del node.input[-1]
-    for tensor in list(model.graph.initializer):
-        if tensor.name in zeros:
-            model.graph.initializer.remove(tensor)
-        elif tensor.data_type == TensorProto.FLOAT and np.prod(tensor.dims) >= LARGE:
-            half = numpy_helper.to_array(tensor).astype(np.float16).astype(np.float32)
-            tensor.CopyFrom(numpy_helper.from_array(half, tensor.name))
 
 
 def _transposed(node: Any) -> bool:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mimdit.export.graph import DeployableGraph
 
 # What TensorRT's parser takes: no zero points, no 32-bit biases. GPUs' sums do not saturate.
-_SCHEME = onnx.Scheme(symmetric=True, biases=False, may_saturate=False)
+_SCHEME = onnx.Scheme(symmetric=True, biases=False, may_saturate=False, channels_last=False)
 
 
 def _convert(
