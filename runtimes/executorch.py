@@ -20,8 +20,15 @@ from mimdit.runtimes.base import PHOTO_SHAPE, Runtime, RuntimeSpec
 from mimdit.runtimes.cores import usable_cores
 from mimdit.runtimes.words import kept_words
 
-# One pool of threads serves the process, and must not change its size while a file runs.
-_POOL = Lock()
+
+class _Pool:
+    """The threads of the process: one pool for all files. A loaded file keeps the pool that it was loaded with."""
+
+    lock = Lock()
+    number = 0  # of pools that there have been: a file of an earlier one would compute with freed memory
+
+
+_POOL = _Pool()
 
 
 class ExecutorchRuntime(Runtime):
@@ -36,32 +43,35 @@ class ExecutorchRuntime(Runtime):
 
         super().__init__("executorch", "cpu", tile)
         self._threads = threads or usable_cores()
-        self._tensor, self._library = torch.from_numpy, portable_lib
-        with _POOL, kept_words() as words:
+        self._tensor, self._library, self._loader = torch.from_numpy, portable_lib, Loader
+        with _POOL.lock, kept_words() as words:
             try:
-                self._set_threads()
-                method = Loader.get().load_program(path).load_method("forward")
-                assert method is not None
+                self._load(path)
             except Exception as error:  # its errors share no base class
                 reason = ": ".join([str(error), *words()[-1:]])
                 raise BundleError(f"{path.name} does not load in ExecuTorch: {reason}; rebuild the bundle") from error
-        self._method = method
-        meta = method.metadata
+        meta = self._method.metadata
         found = [tuple(meta.input_tensor_meta(i).sizes()) for i in range(meta.num_inputs())]
         if found != [(1, 3, tile, tile), PHOTO_SHAPE]:
             raise BundleError(f"{path.name} must take image and photo, but takes {found}: rebuild the bundle")
 
     def _run(self, image: np.ndarray, photo: np.ndarray) -> np.ndarray:
-        with _POOL:
-            if self._library._threadpool_get_thread_count() != self._threads:  # another runtime asked for another size
+        with _POOL.lock:
+            # Where another runtime asked for another number of threads the pool is a new one.
+            if self._pool != _POOL.number or self._library._threadpool_get_thread_count() != self._threads:
                 with kept_words():
-                    self._set_threads()
+                    self._load(self._path)
             (restored,) = self._method.execute((self._tensor(image), self._tensor(photo)))
         return restored.numpy()
 
-    def _set_threads(self) -> None:
-        """Always explicit: left alone the pool has as many threads as the machine cores, not as the process may use."""
-        self._library._unsafe_reset_threadpool(self._threads)
+    def _load(self, path: Path) -> None:
+        """Threads are set always: left alone the pool has as many as the machine cores, not as the process may use."""
+        if self._library._threadpool_get_thread_count() != self._threads:
+            self._library._unsafe_reset_threadpool(self._threads)
+            _POOL.number += 1
+        method = self._loader.get().load_program(path).load_method("forward")
+        assert method is not None
+        self._method, self._path, self._pool = method, path, _POOL.number
 
 
 @contextlib.contextmanager

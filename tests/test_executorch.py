@@ -169,6 +169,11 @@ def test_each_runtime_runs_on_the_threads_asked_for(graph: _OddGraph, written: P
     for runtime, threads in ((one, 1), (two, 2), (one, 1)):
         runtime.run(image, photo)
         assert portable_lib._threadpool_get_thread_count() == threads
+    # A method holds the pool that it was loaded with, which is freed when there is another.
+    of_an_earlier_pool = one._method
+    two.run(image, photo)
+    one.run(image, photo)
+    assert one._method is not of_an_earlier_pool
     assert np.array_equal(one.run(image, photo), first)
 
 
