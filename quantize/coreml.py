@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mimdit.export import coreml as exporter
 from mimdit.export.converter import Converter
-from mimdit.quantize.recipe import TOLERANCE, Recipe
+from mimdit.quantize.recipe import LARGE, TOLERANCE, Recipe
 from mimdit.targets import Precision
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from mimdit.export.graph import DeployableGraph
     from mimdit.quantize.calibration import CalibrationSet
 
-_LARGE = 100_000  # elements
 _PALETTE_BITS = 6
 
 
@@ -62,8 +61,8 @@ def _small_weights(program: "ExportedProgram", precision: Precision, floating: f
         name = "compression::linear_quantize_weights"
         each = OpLinearQuantizerConfig(mode="linear_symmetric", weight_threshold=0)
     passes = PassPipeline()
-    # What is larger stays a sum of smaller constants: the masks of windows, 1 MB a layer of `denoise`.
-    passes.set_options("common::const_elimination", {"skip_const_by_size": str(_LARGE)})
+    # What is larger stays made of smaller constants: the masks of windows, 1 MB a layer of `denoise`, are a sum.
+    passes.set_options("common::const_elimination", {"skip_const_by_size": str(LARGE)})
     passes.append_pass(name)
     config = OptimizationConfig(op_name_configs={_constant(layer): each for layer in layers})  # pyright: ignore
     passes.set_options(name, {"config": config})  # pyright: ignore
