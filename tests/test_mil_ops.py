@@ -85,6 +85,7 @@ TRUTHS: list[tuple[str, dict[str, Any], Callable[[], torch.Tensor]]] = [
         {"input": SMALL, "scale": SCALES, "zero_point": ZEROS, "axis": np.int32(-3)},
         lambda: LEVELS.dequantize(),
     ),
+    ("equal", {"x": X.round(), "y": Y[0].round()}, lambda: t(X.round()) == t(Y[0].round())),
     ("exp", {"x": X}, lambda: t(X).exp()),
     ("expand_dims", {"x": X[0], "axes": np.array([0, 3])}, lambda: t(X[0])[None].unsqueeze(3)),
     (
@@ -135,6 +136,7 @@ TRUTHS: list[tuple[str, dict[str, Any], Callable[[], torch.Tensor]]] = [
         {"query": X, "key": Y, "value": Y, "attn_mask": X[:, :, :, :6]},
         lambda: F.scaled_dot_product_attention(t(X), t(Y), t(Y), attn_mask=t(X[:, :, :, :6])),
     ),
+    ("select", {"cond": X > 0, "a": X, "b": np.float32(0.1)}, lambda: t(X).where(t(X) > 0, 0.1)),
     ("sigmoid", {"x": X}, lambda: t(X).sigmoid()),
     (
         "slice_by_index",
