@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["with_channels_last"]
 
 _ALIKE = {"Add", "Mul"}  # do the same in any layout
-_MOVED = _ALIKE | {"Split", "Resize"}
 
 _Shapes = Mapping[str, tuple[int, ...]]
 
@@ -29,19 +28,19 @@ def with_channels_last(model: "ModelProto", floating: frozenset[str]) -> None:
     from onnx import shape_inference
 
     known = shape_inference.infer_shapes(model, data_prop=True).graph
-    shapes = {
-        value.name: tuple(axis.dim_value for axis in value.type.tensor_type.shape.dim)
-        for value in [*known.value_info, *known.input, *known.output]
-    }
+    shapes: dict[str, tuple[int, ...]] = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
+    for value in [*known.value_info, *known.input, *known.output]:
+        shapes[value.name] = tuple(axis.dim_value for axis in value.type.tensor_type.shape.dim)
     between = _between_convolutions(model.graph, shapes)
     rewriting = _Rewriting(model.graph, shapes, {name for node in between for name in node.output})
+    outputs = {value.name for value in model.graph.output}
     moved, read = {node.output[0] for node in between}, {name for node in between for name in node.input}
     for node in model.graph.node:
         if node.output[0] in moved:
             rewriting.move(node)
         else:
             rewriting.keep(node)
-        if node.op_type == "Conv" and node.name in floating and read & set(node.output):
+        if node.op_type == "Conv" and node.name in floating and read & set(node.output) - outputs:
             rewriting.flatten(node)
     del model.graph.node[:]
     model.graph.node.extend(rewriting.nodes)
@@ -58,7 +57,8 @@ def _between_convolutions(graph: "GraphProto", shapes: _Shapes) -> "list[NodePro
     for node in graph.node:
         for name in node.input:
             readers.setdefault(name, []).append(node)
-    found = {node.output[0]: node for node in graph.node if node.op_type in _MOVED and _is_map(node, shapes)}
+    outputs = {value.name for value in graph.output}
+    found = {node.output[0]: node for node in graph.node if _can_move(node, shapes) and not outputs & set(node.output)}
 
     def inside(node: "NodeProto | None") -> bool:
         return node is not None and (node.op_type == "Conv" or node.output[0] in found)
@@ -74,12 +74,26 @@ def _between_convolutions(graph: "GraphProto", shapes: _Shapes) -> "list[NodePro
     return list(found.values())
 
 
-def _is_map(node: "NodeProto", shapes: _Shapes) -> bool:
-    """Whether a node gives [1,C,H,W], from maps of its own size and numbers where it takes two."""
+def _can_move(node: "NodeProto", shapes: _Shapes) -> bool:
+    """Whether a node gives a map [1,C,H,W], and does so in one of the ways that `_Rewriting` knows."""
+    from onnx import helper
+
     given = shapes.get(node.output[0], ())
     if len(given) != 4 or given[0] != 1:
         return False
-    return node.op_type not in _ALIKE or all(shapes.get(name, ()) in ((), given) for name in node.input)
+    settings = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+    if node.op_type in _ALIKE:  # of two maps of one size, or of a map and a number
+        return all(shapes.get(name) in ((), (1,), given) for name in node.input)
+    if node.op_type == "Split":
+        return settings.get("axis") in (1, -3)
+    if node.op_type != "Resize" or "axes" in settings:
+        return False
+    if settings.get("mode", b"nearest") != b"nearest":
+        return True
+    _, _, high, wide = shapes[node.input[0]]
+    factor = given[2] // high
+    places = (settings.get("coordinate_transformation_mode"), settings.get("nearest_mode"))
+    return places == (b"asymmetric", b"floor") and given[2:] == (factor * high, factor * wide)
 
 
 class _Rewriting:
@@ -121,8 +135,8 @@ class _Rewriting:
         source, name = node.input[0], node.output[0]
         _, _, high, wide = self._shapes[source]
         _, channels, height, width = self._shapes[name]
-        modes = {attribute.name: attribute.s for attribute in node.attribute}
-        if modes["mode"] == b"nearest":  # where it has channels last, ONNX Runtime takes three times as long for it
+        nearest = any(attribute.name == "mode" and attribute.s == b"nearest" for attribute in node.attribute)
+        if nearest:  # where it has channels last, ONNX Runtime takes three times as long for it
             places = self._nearest(high, wide, height // high)
             self._add("Gather", [self._as_flat(source), places], f"{name}/flat", axis=1)
             return
@@ -130,6 +144,7 @@ class _Rewriting:
         node.input[:] = [self._last(source), "", scales]
         node.output[0] = f"{name}/last"
         self.nodes.append(node)
+        self._there.add(f"{name}/last")
         self._reshape(f"{name}/last", f"{name}/flat", (1, height * width, channels))
 
     def _nearest(self, high: int, wide: int, factor: int) -> str:

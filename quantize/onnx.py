@@ -7,6 +7,7 @@ NNCF's QDQ leaves outputs in float, which ONNX Runtime then computes in float, t
 """
 
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,7 +26,7 @@ from mimdit.quantize.weights import rounded
 from mimdit.targets import Precision
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
+    from onnx import ModelProto, NodeProto
 
     from mimdit.export.graph import DeployableGraph
     from mimdit.quantize.calibration import CalibrationSet
@@ -112,17 +113,21 @@ def plain(path: Path, graph: "DeployableGraph") -> "ModelProto":
         model = onnx.load(options.optimized_model_filepath)
     names = WeightNames(graph)
     renamed: dict[str, str] = {}
-    for tensor in model.graph.initializer:
+    for tensor in list(model.graph.initializer):
         if tensor.data_type == onnx.TensorProto.FLOAT and not tensor.name.startswith("model."):
             name = names.name(numpy_helper.to_array(tensor))
-            if name is not None:
-                renamed[tensor.name] = tensor.name = f"model.{name}"
+            if name is None:
+                continue
+            if f"model.{name}" in renamed.values():  # a step of several reads a copy
+                model.graph.initializer.remove(tensor)
+            renamed[tensor.name] = f"model.{name}"
+            tensor.name = f"model.{name}"
+    times = Counter[str]()
     for node in model.graph.node:
-        for place, name in enumerate(node.input):
-            node.input[place] = renamed.get(name, name)
-    for node in model.graph.node:
-        if node.op_type in _LAYERS and (layer := layer_of(node.input[1])):
-            node.name = layer
+        node.input[:] = [renamed.get(name, name) for name in node.input]
+        if layer := _layer(node):
+            times[layer] += 1  # steps compute a layer several times, and the quantizer goes by names of nodes
+            node.name = layer if times[layer] == 1 else f"{layer} {times[layer]}"
     return model
 
 
@@ -142,7 +147,12 @@ def _widened(model: "ModelProto") -> "ModelProto":
 
 def layers(model: "ModelProto") -> list[str]:
     """The layers of a `plain` model, in the order in which they are computed."""
-    return [node.name for node in model.graph.node if node.op_type in _LAYERS and layer_of(node.input[1]) == node.name]
+    return list(dict.fromkeys(layer for node in model.graph.node if (layer := _layer(node))))
+
+
+def _layer(node: "NodeProto") -> str | None:
+    """The layer that a node of a `plain` model computes."""
+    return layer_of(node.input[1]) if node.op_type in _LAYERS else None
 
 
 def ranges(model: "ModelProto", tiles: "CalibrationSet") -> Any:
@@ -187,7 +197,8 @@ def quantized(
     from onnxruntime.quantization import QuantType
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
-    chosen = [only] if only else [name for name in layers(model) if name not in floating]
+    small = {only} if only else set(layers(model)) - floating
+    chosen = [node.name for node in model.graph.node if _layer(node) in small]
     if not chosen:  # which the quantizer takes for all
         return copy.deepcopy(model)
     # With its Relu a layer gives only what is above zero; without, half of the 256 steps would be cut away behind it.
@@ -232,7 +243,7 @@ def with_small_weights(model: "ModelProto", floating: frozenset[str]) -> None:
     axes = {
         node.input[1]: 0 if node.op_type == "Conv" or _transposed(node) else 1
         for node in model.graph.node
-        if node.op_type in _LAYERS and (layer := layer_of(node.input[1])) and layer not in floating
+        if (layer := _layer(node)) and layer not in floating
     }
     unfolded = []
     for tensor in model.graph.initializer:

@@ -1,4 +1,4 @@
-"""ONNX: a quantized file without what no runtime needs. Names and constants were two thirds of it."""
+"""ONNX: a quantized file without what no runtime needs."""
 
 from typing import TYPE_CHECKING
 
@@ -11,18 +11,16 @@ if TYPE_CHECKING:
 
 __all__ = ["shrink"]
 
-_SCALE, _ZERO = "_scale", "_zero_point"  # how the names end of what is stored beside each weight
-
 
 def shrink(model: "ModelProto") -> None:
-    """Without shapes between nodes, zeros of symmetric biases, 32 bits of a constant, long names; in place.
+    """Without shapes between nodes, zeros of symmetric biases, 32 bits of a constant, names of values; in place.
 
     Large constants beside the weights (the seed noise) are rounded to fp16 values, which are stored in half.
     """
     from onnx import TensorProto, numpy_helper
 
     del model.graph.value_info[:]
-    zeros = {t.name for t in model.graph.initializer if t.data_type == TensorProto.INT32 and t.name.endswith(_ZERO)}
+    zeros = {t.name for t in model.graph.initializer if t.data_type == TensorProto.INT32 and t.name.endswith("_point")}
     for node in model.graph.node:
         if node.op_type == "DequantizeLinear" and node.input[-1] in zeros:
             del node.input[-1]
@@ -36,22 +34,11 @@ def shrink(model: "ModelProto") -> None:
 
 
 def _number(model: "ModelProto") -> None:
-    """Values are called by numbers, but for inputs, outputs and weights, whose names say which layer they are of.
-
-    Scales still say that they are scales: `mimdit bisect` compares those of two files (benchmarks/factors.py).
-    """
+    """What is stored keeps its name: `mimdit bisect` crosses two files by names (benchmarks/hybrid.py)."""
     graph = model.graph
-    kept = {"", *(value.name for value in [*graph.input, *graph.output])}
-    kept |= {t.name for t in graph.initializer if t.name.startswith("model.") and not t.name.endswith((_SCALE, _ZERO))}
+    kept = {"", *(value.name for value in [*graph.input, *graph.output, *graph.initializer])}
     numbers: dict[str, str] = {}
-
-    def short(name: str) -> str:
-        end = _SCALE if name.endswith(_SCALE) else ""
-        return name if name in kept else numbers.setdefault(name, f"{len(numbers):x}{end}")
-
     for node in graph.node:
         node.name = ""
-        node.input[:] = map(short, node.input)
-        node.output[:] = map(short, node.output)
-    for tensor in graph.initializer:
-        tensor.name = short(tensor.name)
+        for names in (node.input, node.output):
+            names[:] = [name if name in kept else numbers.setdefault(name, f"{len(numbers):x}") for name in names]

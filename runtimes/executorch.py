@@ -24,8 +24,9 @@ from mimdit.runtimes.words import kept_words
 class _Pool:
     """The threads of the process: one pool for all files. A loaded file keeps the pool that it was loaded with."""
 
-    lock = Lock()
-    number = 0  # of pools that there have been: a file of an earlier one would compute with freed memory
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.number = 0  # of pools that there have been: a file of an earlier one would compute with freed memory
 
 
 _POOL = _Pool()
@@ -44,12 +45,9 @@ class ExecutorchRuntime(Runtime):
         super().__init__("executorch", "cpu", tile)
         self._threads = threads or usable_cores()
         self._tensor, self._library, self._loader = torch.from_numpy, portable_lib, Loader
-        with _POOL.lock, kept_words() as words:
-            try:
-                self._load(path)
-            except Exception as error:  # its errors share no base class
-                reason = ": ".join([str(error), *words()[-1:]])
-                raise BundleError(f"{path.name} does not load in ExecuTorch: {reason}; rebuild the bundle") from error
+        self._path = path
+        with _POOL.lock:
+            self._load()
         meta = self._method.metadata
         found = [tuple(meta.input_tensor_meta(i).sizes()) for i in range(meta.num_inputs())]
         if found != [(1, 3, tile, tile), PHOTO_SHAPE]:
@@ -59,19 +57,24 @@ class ExecutorchRuntime(Runtime):
         with _POOL.lock:
             # Where another runtime asked for another number of threads the pool is a new one.
             if self._pool != _POOL.number or self._library._threadpool_get_thread_count() != self._threads:
-                with kept_words():
-                    self._load(self._path)
+                self._load()
             (restored,) = self._method.execute((self._tensor(image), self._tensor(photo)))
         return restored.numpy()
 
-    def _load(self, path: Path) -> None:
-        """Threads are set always: left alone the pool has as many as the machine cores, not as the process may use."""
-        if self._library._threadpool_get_thread_count() != self._threads:
-            self._library._unsafe_reset_threadpool(self._threads)
-            _POOL.number += 1
-        method = self._loader.get().load_program(path).load_method("forward")
-        assert method is not None
-        self._method, self._path, self._pool = method, path, _POOL.number
+    def _load(self) -> None:
+        with kept_words() as words:
+            try:
+                # Left alone the pool has as many threads as the machine cores, not as the process may use.
+                if self._library._threadpool_get_thread_count() != self._threads:
+                    self._library._unsafe_reset_threadpool(self._threads)
+                    _POOL.number += 1
+                method = self._loader.get().load_program(self._path).load_method("forward")
+                assert method is not None
+            except Exception as error:  # its errors share no base class
+                reason = ": ".join([str(error), *words()[-1:]])
+                name = self._path.name
+                raise BundleError(f"{name} does not load in ExecuTorch: {reason}; rebuild the bundle") from error
+        self._method, self._pool = method, _POOL.number
 
 
 @contextlib.contextmanager

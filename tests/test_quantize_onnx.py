@@ -1,5 +1,6 @@
-"""ONNX in 8 bits: layouts that ONNX Runtime need not change, names that take no room, and the same numbers as before."""
+"""ONNX in 8 bits: layouts that ONNX Runtime need not change, names that take no room, the same numbers."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,14 +9,19 @@ import onnx
 import onnxruntime
 import pytest
 
+from mimdit.benchmarks.hybrid import factor_of
+from mimdit.export.converter import find
 from mimdit.export.graph import DeployableGraph
+from mimdit.metrics import psnr
 from mimdit.model.mimdit import MiMDiT
 from mimdit.quantize import QUANTIZERS
 from mimdit.quantize.build import twin_of
 from mimdit.quantize.channels_last import with_channels_last
 from mimdit.quantize.onnx import plain, quantized, ranges
 from mimdit.quantize.onnx_size import shrink
-from mimdit.quantize.recipe import Recipe, float_file
+from mimdit.quantize.recipe import Recipe, by, float_file
+from mimdit.runtimes import find as find_runtime
+from mimdit.targets import Precision, Target
 
 from .frozen import FROZEN_TILE, frozen
 
@@ -32,7 +38,7 @@ def recipe(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Reci
 
 @pytest.fixture
 def model(graph: DeployableGraph, recipe: Recipe, tmp_path: Path) -> onnx.ModelProto:
-    exporter = twin_of(next(converter for converter in QUANTIZERS if converter.target == "onnx"))
+    exporter = twin_of(find(QUANTIZERS, "onnx", "w8"))
     return plain(float_file(exporter, graph, recipe, tmp_path), graph)
 
 
@@ -43,7 +49,7 @@ def _restored(model: onnx.ModelProto, graph: DeployableGraph, optimized: Path | 
         options.optimized_model_filepath = str(optimized)
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     image, photo = (tensor.numpy() for tensor in graph.example_inputs())
-    return session.run(None, {"image": image, "photo": photo})[0]
+    return np.asarray(session.run(None, {"image": image, "photo": photo})[0])
 
 
 def _maps(model: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, list[int]]]:
@@ -90,19 +96,35 @@ def test_onnx_runtime_moves_fewer_maps(
     assert moved[1] < moved[0]
 
 
-def test_names_are_short_but_for_weights_and_scales(
+def test_values_have_numbers_and_what_is_stored_keeps_its_name(
     model: onnx.ModelProto, graph: DeployableGraph, recipe: Recipe
 ) -> None:
     kept = recipe.kept(graph, "w8a8")
     small = quantized(model, ranges(model, recipe.calibration(graph.tile)), kept)
     before, size = _restored(small, graph), small.ByteSize()
-    scales = sum(tensor.name.endswith("_scale") for tensor in small.graph.initializer)
+    names = {tensor.name for tensor in small.graph.initializer}
     shrink(small)
     assert small.ByteSize() < size
     np.testing.assert_allclose(_restored(small, graph), before, atol=2 / 255)  # the seed noise has 16 bits now
-    names = [tensor.name for tensor in small.graph.initializer]
-    assert len(names) == len(set(names))
-    assert sum(name.endswith("_scale") for name in names) == scales
-    assert any(".experts." in name for name in names)
+    left = {tensor.name for tensor in small.graph.initializer}
+    assert left < names, "zeros of biases are gone"
+    factors = Counter(factor_of(name, left) for name in left)
+    assert factors["plan"] > 10
+    assert 50 < factors["calibration"] < factors["weights"], "a scale and a zero point of each activation"
     between = {name for node in small.graph.node for name in node.output} - {"restored"}
-    assert max(map(len, between)) <= len("fff_scale")
+    assert max(map(len, between)) <= len("fff")
+
+
+@pytest.mark.parametrize("target", ["onnx", "openvino"])
+@pytest.mark.parametrize("precision", ["w8", "w8a8"])
+def test_steps_that_share_weights(
+    target: Target, precision: Precision, lively: MiMDiT, recipe: Recipe, tmp_path: Path
+) -> None:
+    """Unrolled, a layer is computed at each step: with one weight, and with ranges of its own."""
+    graph = DeployableGraph(frozen(lively, "denoise"), tile=FROZEN_TILE, steps=2)
+    converter = by(find(QUANTIZERS, target, precision), recipe)
+    converter.convert([graph], precision, tmp_path, "0" * 16)
+    image, photo = graph.example_inputs()
+    runtime = find_runtime(target).open(tmp_path / f"{graph.name}{converter.suffix}", FROZEN_TILE, 1)
+    restored = runtime.run(image.numpy(), photo.numpy())
+    assert psnr(restored, graph(image, photo).detach().numpy()) > (40 if precision == "w8" else 30)

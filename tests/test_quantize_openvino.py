@@ -37,7 +37,8 @@ def test_weights_of_w8_are_off_by_half_a_step_at_most(tmp_path: Path) -> None:
     graph = TinyGraph()
     CONVERTER.convert([graph], "w8", tmp_path, "0" * 16)  # pyright: ignore[reportArgumentType]
     nodes = openvino.Core().read_model(tmp_path / f"{graph.name}.xml").get_ops()
-    small = {n.get_friendly_name(): n for n in nodes if n.get_type_name() == "Constant" and n.get_data().dtype == np.int8}
+    constants = {node.get_friendly_name(): node for node in nodes if node.get_type_name() == "Constant"}
+    small = {name: node for name, node in constants.items() if node.get_data().dtype == np.int8}
     assert set(small) >= {f"{layer}.weight" for layer in SMALL}
     for layer in SMALL:
         stored = small[f"{layer}.weight"]
