@@ -21,6 +21,7 @@ from mimdit.quantize.card import write_card
 from mimdit.quantize.quality import times
 from mimdit.quantize.recipe import Recipe, by, float_file
 from mimdit.quantize.sensitivity import Steps, default_path, rank, unseen
+from mimdit.quantize.size import HARDLY, stored
 from mimdit.runtimes import find as find_runtime
 from mimdit.runtimes import is_reference
 from mimdit.targets import Precision
@@ -138,10 +139,16 @@ def _judge(
     require_faster: bool,
     tell: Tell,
 ) -> None:
-    """Time one fresh file against its fp32 twin; raises CheckFailedError where it must be faster and is slower."""
+    """Hold one fresh file against its fp32 twin, in size and, where it runs here, in time.
+
+    Raises CheckFailedError where it must be faster and is slower.
+    """
     assert recipe.work is not None
     spec = find_runtime(converter.target)
     file = f"{graph.name}{converter.suffix}"
+    fp32 = float_file(exporter, graph, recipe, recipe.work)
+    share = stored(folder / file) / stored(fp32)
+    tell(f"{file}: {'hardly smaller: ' if share > HARDLY else ''}{share:.2f} of the bytes of fp32")
     if reason := spec.hindrance(precision):
         tell(f"{file}: not timed: {reason}")
         return
@@ -149,7 +156,7 @@ def _judge(
     if is_reference(runtime):
         tell(f"{file}: not timed: {runtime.name} is a reference for pixels here, never for time")
         return
-    twin = spec.open(float_file(exporter, graph, recipe, recipe.work), graph.tile, threads)
+    twin = spec.open(fp32, graph.tile, threads)
     taken = times(runtime, twin, recipe.validation(graph).tiles[0])
     here = ", ".join(instruction_set()) or "an unknown instruction set"
     figures = f"{taken.milliseconds:.1f} ms, fp32 {taken.twin:.1f} ms: {taken.speedup:.2f} times faster on {here}"

@@ -1,6 +1,7 @@
 """Quantization: the same tiles and scales at every run, bounds that are measured, and files that are refused."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -214,6 +215,7 @@ def test_slower_than_fp32_is_refused_where_it_must_be_faster(
     assert not path.exists()
     build([graph], onnx, "w8", path, recipe=recipe, command="c", threads=1, tell=said.append)
     assert any("smaller but slower" in line for line in said)
+    assert any(re.search(r"onnx: 0\.[2-6]\d of the bytes of fp32", line) for line in said)
 
 
 def test_small_figures() -> None:
