@@ -5,8 +5,6 @@ A file is refused where less than 95 % of the multiply-accumulates are delegated
 
 import contextlib
 import io
-import logging
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,6 +19,7 @@ from mimdit.export.converter import Converter
 from mimdit.export.executorch_delegates import DELEGATES
 from mimdit.files import write_file
 from mimdit.manifest import ID_KEY
+from mimdit.silence import unwarned
 from mimdit.targets import Precision
 
 if TYPE_CHECKING:
@@ -106,14 +105,8 @@ def _remark(path: Path) -> str:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """ExecuTorch and torchao warn of what they could not load, and of every API that may change."""
-    disabled = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(disabled)
+    with unwarned(), contextlib.redirect_stderr(io.StringIO()):
+        yield
 
 
 _PLATFORMS = {name: partial(_convert, name) for name in DELEGATES}

@@ -3,11 +3,7 @@
 On a phone ExecuTorch's own C++, Kotlin or Swift runtime opens the same file, without Python or torch.
 """
 
-import contextlib
-import logging
 import sys
-import warnings
-from collections.abc import Iterator
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +15,7 @@ from mimdit.errors import BundleError
 from mimdit.runtimes.base import PHOTO_SHAPE, Runtime, RuntimeSpec
 from mimdit.runtimes.cores import usable_cores
 from mimdit.runtimes.words import kept_words
+from mimdit.silence import unwarned
 
 
 class _Pool:
@@ -37,7 +34,7 @@ class ExecutorchRuntime(Runtime):
 
     def __init__(self, path: Path, tile: int, threads: int | None = None):
         """BundleError if the file does not load or takes other tensors than the contract's."""
-        with _without_warnings():
+        with unwarned():  # importing it warns of every API that may change, and of what torchao could not load
             import torch
             from executorch.extension.pybindings import portable_lib
             from executorch.runtime import Runtime as Loader
@@ -75,19 +72,6 @@ class ExecutorchRuntime(Runtime):
                 name = self._path.name
                 raise BundleError(f"{name} does not load in ExecuTorch: {reason}; rebuild the bundle") from error
         self._method, self._pool = method, _POOL.number
-
-
-@contextlib.contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Importing it warns of every API that may change, and of what torchao could not load."""
-    disabled = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(disabled)
 
 
 def _platform_hindrance(platform: str) -> str | None:

@@ -10,9 +10,11 @@ import typer
 from mimdit.cli.choices import chosen_variants
 from mimdit.cli.steps_bar import steps_bar
 from mimdit.errors import CheckpointError
+from mimdit.silence import unwarned
 from mimdit.targets import Precision, Target
 
 
+@unwarned()
 def build(
     out: Annotated[Path, typer.Option("--out", "-o", help="The bundle, NAME.mimdit.")],
     models: Annotated[

@@ -12,11 +12,13 @@ import typer
 from mimdit.cli.choices import chosen_variants
 from mimdit.cli.steps_bar import steps_bar
 from mimdit.errors import CheckFailedError, MimditError
+from mimdit.silence import unwarned
 from mimdit.targets import Target
 
 __all__ = ["fit"]
 
 
+@unwarned()
 def fit(
     models: Annotated[Path, typer.Argument(help="Folder with one frozen variant each, as `mimdit freeze` leaves it.")],
     work: Annotated[Path, typer.Option(metavar="DIR", help="What was measured is kept here and not measured twice.")],

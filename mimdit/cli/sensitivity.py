@@ -7,10 +7,12 @@ import typer
 
 from mimdit.cli.choices import chosen_variants
 from mimdit.cli.steps_bar import steps_bar
+from mimdit.silence import unwarned
 
 __all__ = ["sensitivity"]
 
 
+@unwarned()
 def sensitivity(
     models: Annotated[Path, typer.Argument(help="Folder with one frozen variant each, as `mimdit freeze` leaves it.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Goes here; resumes what lies there.")],
