@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import itertools
 import json
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ import numpy as np
 
 from mimdit.export.converter import Converter
 from mimdit.manifest import ID_KEY
-from mimdit.silence import silenced
+from mimdit.silence import silenced, unwarned
 from mimdit.targets import Precision
 
 if TYPE_CHECKING:
@@ -43,8 +42,7 @@ def _convert(graphs: Sequence["DeployableGraph"], precision: Precision, folder: 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Its packages warn of what they could not load, and print. They are imported in here, in the order they want."""
-    with warnings.catch_warnings(), silenced():
-        warnings.simplefilter("ignore")
+    with unwarned(), silenced():
         import coreai.authoring  # noqa: F401
 
         yield

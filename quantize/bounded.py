@@ -16,13 +16,14 @@ from mimdit.figures import png
 from mimdit.float_layers import ALWAYS_FLOAT, READS_A_CONSTANT
 from mimdit.quantize.quality import allowance, decibels, drops, times
 from mimdit.quantize.recipe import Recipe, by, float_file
+from mimdit.quantize.size import stored
 from mimdit.runtimes import find as find_runtime
 from mimdit.targets import Precision
 
 if TYPE_CHECKING:
     from mimdit.export.graph import DeployableGraph
 
-__all__ = ["Bounded", "Point", "bound", "pareto_chart", "size"]
+__all__ = ["Bounded", "Point", "bound", "pareto_chart"]
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def bound(
             by(converter, recipe.keeping(graph.name, layers)).convert([graph], precision, folder, "0" * 16)
             runtime = spec.open(file, graph.tile, threads)
             lost, taken = drops(before, decibels(runtime, checks)), times(runtime, twin, checks[0])
-            points[len(layers)] = Point(tuple(layers), lost, size(folder), *taken)
+            points[len(layers)] = Point(tuple(layers), lost, stored(folder) / 1e6, *taken)
             good = all(lost[kind] <= allowance(max_drop, before[kind]) for kind in lost)
             words = ", ".join(f"{kind} {drop:+.3f}" for kind, drop in lost.items())
             tell(f"{graph.name}, {len(layers)} layers back in float: dB lost {words}; {taken.speedup:.2f}× fp32")
@@ -105,11 +106,6 @@ def bound(
                 middle = (low + enough) // 2
                 low, enough = (low, middle) if attempt(ordered[:middle]) else (middle, enough)
     return Bounded(tuple(points[count] for count in sorted(points)), points[enough])
-
-
-def size(folder: Path) -> float:
-    """MB of all files in a folder."""
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6
 
 
 def pareto_chart(found: Bounded, title: str, max_drop: float) -> bytes:

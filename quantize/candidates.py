@@ -18,10 +18,10 @@ from mimdit.export.graph import DeployableGraph
 from mimdit.files import write_file
 from mimdit.model.checkpoint import checkpoint_hash
 from mimdit.quantize import QUANTIZERS
-from mimdit.quantize.bounded import size
 from mimdit.quantize.fit import Candidate
 from mimdit.quantize.quality import decibels, drops, times
 from mimdit.quantize.recipe import REVISION, Recipe, by, float_file
+from mimdit.quantize.size import stored
 from mimdit.runtimes import find as find_runtime
 from mimdit.targets import Precision, Target
 
@@ -98,7 +98,7 @@ def _points(
                 precision=precision,
                 tile=graph.tile,
                 steps=graph.steps,
-                megabytes=round(size(Path(scratch)), 3),
+                megabytes=round(stored(Path(scratch)) / 1e6, 3),
                 milliseconds=round(times(runtime, twin, checks[0]).milliseconds, 2),
                 drop=max(drops(before, after).values()),
                 psnr=round(mean(after.values()), 3),

@@ -32,9 +32,10 @@ def with_channels_last(model: "ModelProto", floating: frozenset[str]) -> None:
     for value in [*known.value_info, *known.input, *known.output]:
         shapes[value.name] = tuple(axis.dim_value for axis in value.type.tensor_type.shape.dim)
     between = _between_convolutions(model.graph, shapes)
-    rewriting = _Rewriting(model.graph, shapes, {name for node in between for name in node.output})
+    moved = {name for node in between for name in node.output}
+    read = {name for node in between for name in node.input}
     outputs = {value.name for value in model.graph.output}
-    moved, read = {node.output[0] for node in between}, {name for node in between for name in node.input}
+    rewriting = _Rewriting(model.graph, shapes, moved)
     for node in model.graph.node:
         if node.output[0] in moved:
             rewriting.move(node)
@@ -102,7 +103,7 @@ class _Rewriting:
     def __init__(self, graph: "GraphProto", shapes: _Shapes, flat: set[str]):
         """`flat`: the maps that are made flat; all others are made with channels first."""
         self.nodes: list[NodeProto] = []
-        self._graph, self._shapes, self._flat = graph, shapes, flat
+        self._graph, self._shapes, self._flat = graph, shapes, set(flat)
         self._there: set[str] = set()
 
     def keep(self, node: "NodeProto") -> None:
@@ -127,14 +128,13 @@ class _Rewriting:
         name = node.output[0]
         node.output[0] = f"{name}/first"
         self._add("Transpose", [f"{name}/first"], f"{name}/moved", perm=[0, 2, 3, 1])
-        _, channels, height, width = self._shapes[name]
-        self._reshape(f"{name}/moved", f"{name}/flat", (1, height * width, channels))
+        self._lay_flat(f"{name}/moved", name)
         self._flat.add(name)
 
     def _enlarge(self, node: "NodeProto") -> None:
         source, name = node.input[0], node.output[0]
         _, _, high, wide = self._shapes[source]
-        _, channels, height, width = self._shapes[name]
+        _, _, height, width = self._shapes[name]
         nearest = any(attribute.name == "mode" and attribute.s == b"nearest" for attribute in node.attribute)
         if nearest:  # where it has channels last, ONNX Runtime takes three times as long for it
             places = self._nearest(high, wide, height // high)
@@ -145,7 +145,7 @@ class _Rewriting:
         node.output[0] = f"{name}/last"
         self.nodes.append(node)
         self._there.add(f"{name}/last")
-        self._reshape(f"{name}/last", f"{name}/flat", (1, height * width, channels))
+        self._lay_flat(f"{name}/last", name)
 
     def _nearest(self, high: int, wide: int, factor: int) -> str:
         """Which place of a small map each place of the enlarged one shows; runtimes fold this while loading."""
@@ -176,9 +176,13 @@ class _Rewriting:
         if len(self._shapes.get(name, ())) != 4:
             return name
         if name not in self._flat:
-            _, channels, height, width = self._shapes[name]
-            self._reshape(self._last(name), f"{name}/flat", (1, height * width, channels))
+            self._lay_flat(self._last(name), name)
         return f"{name}/flat"
+
+    def _lay_flat(self, last: str, name: str) -> None:
+        """Of a map with channels last, NAME/flat."""
+        _, channels, height, width = self._shapes[name]
+        self._reshape(last, f"{name}/flat", (1, height * width, channels))
 
     def _reshape(self, name: str, output: str, shape: tuple[int, ...]) -> None:
         self._add("Reshape", [name, self._constant(np.array(shape))], output)

@@ -118,10 +118,10 @@ def plain(path: Path, graph: "DeployableGraph") -> "ModelProto":
             name = names.name(numpy_helper.to_array(tensor))
             if name is None:
                 continue
-            if f"model.{name}" in renamed.values():  # a step of several reads a copy
+            name = f"model.{name}"
+            if name in renamed.values():  # a step of several reads a copy
                 model.graph.initializer.remove(tensor)
-            renamed[tensor.name] = f"model.{name}"
-            tensor.name = f"model.{name}"
+            renamed[tensor.name] = tensor.name = name
     times = Counter[str]()
     for node in model.graph.node:
         node.input[:] = [renamed.get(name, name) for name in node.input]

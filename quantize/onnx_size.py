@@ -41,10 +41,13 @@ def _share_zeros(model: "ModelProto") -> None:
         if not tensor.name.endswith("_point") or numpy_helper.to_array(tensor).any():
             continue
         if tensor.data_type == TensorProto.INT32:
-            shared[tensor.name] = None
+            instead = None
         elif tensor.data_type == TensorProto.INT8:
-            shared[tensor.name] = first.setdefault(tuple(tensor.dims), tensor.name)
-        if shared.get(tensor.name, tensor.name) != tensor.name:
+            instead = first.setdefault(tuple(tensor.dims), tensor.name)
+        else:
+            continue
+        shared[tensor.name] = instead
+        if instead != tensor.name:
             model.graph.initializer.remove(tensor)
     for node in model.graph.node:
         node.input[:] = [kept for name in node.input if (kept := shared.get(name, name)) is not None]

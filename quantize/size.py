@@ -10,7 +10,7 @@ HARDLY = 0.75  # of fp32: what takes more is told as hardly smaller
 
 
 def stored(path: Path) -> int:
-    """Bytes of one model: all files of a package, OpenVINO's .bin beside its .xml, ONNX's tensors in a shared file."""
+    """Bytes of one model: all files of a folder, OpenVINO's .bin beside its .xml, ONNX's tensors in a shared file."""
     if path.is_dir():
         return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     size = path.stat().st_size
