@@ -10,7 +10,7 @@ from mimdit.errors import CheckpointError
 from mimdit.model.checkpoint import load_model, save_model
 from mimdit.model.mimdit import MiMDiT
 from mimdit.routing.inside import plan_difference
-from mimdit.routing.narrow import deepen, narrow
+from mimdit.routing.narrow import narrow, with_depths
 from mimdit.train import narrow as command
 
 from .frozen import frozen
@@ -63,13 +63,18 @@ def test_a_dynamic_model_is_refused(lively: MiMDiT) -> None:
 
 def test_a_deeper_decoder_begins_as_the_old_one(lively: MiMDiT, tmp_path: Path) -> None:
     whole = frozen(lively, "denoise")
-    deeper = deepen(whole, (3, 2, 2))
+    deeper = with_depths(whole, (3, 2, 2))
     assert len(deeper.state_dict()) == len(whole.state_dict()) + 3 * 4
     assert torch.equal(_restored(deeper), _restored(whole))
     save_model(deeper, tmp_path / "model")
     assert load_model(tmp_path / "model").shape.decoder_depths == (3, 2, 2)
-    with pytest.raises(CheckpointError, match="it can only be deepened"):
-        deepen(deeper, (1, 2, 1))
+
+
+def test_a_shallower_decoder_keeps_its_first_blocks(lively: MiMDiT) -> None:
+    whole = frozen(lively, "denoise")
+    moved = with_depths(with_depths(whole, (3, 2, 2)), (1, 3, 1))
+    assert moved.shape.decoder_depths == (1, 3, 1)
+    assert torch.equal(_restored(moved), _restored(whole))  # what was dropped and what was added is nothing yet
 
 
 def test_on_the_command_line(lively: MiMDiT, photo_folder: Path, tmp_path: Path) -> None:

@@ -54,16 +54,24 @@ def test_a_missed_bar_says_by_how_much() -> None:
     assert rows == (("rain (clean_cbsd34)", "30.00", "29.50", "no: -0.50"),)
 
 
-def test_the_best_peer_comes_first() -> None:
+def test_a_variant_stands_beside_general_and_auto() -> None:
     rows = [
         summary("noise-25", "a", OURS, "denoise", 20, 30),
         summary("noise-25", "a", OURS, "general", 20, 27),
         summary("noise-25", "a", OURS, "auto", 20, 29),
+        summary("clean", "a", OURS, "denoise", 100, 40),
+    ]
+    assert results.restored_table(rows, OURS).rows == (("noise-25 (a)", "3", "20.00", "30.00", "27.00", "29.00"),)
+
+
+def test_the_best_peer_comes_first() -> None:
+    rows = [
+        summary("noise-25", "a", OURS, "denoise", 20, 30),
         summary("noise-25", "a", "weak", None, 20, 24),
         summary("noise-25", "a", "strong", None, 20, 28),
     ]
-    (row,) = results.restored_table(rows, OURS).rows
-    assert row == ("noise-25 (a)", "3", "20.00", "30.00", "27.00", "29.00", "strong 28.00, weak 24.00")
+    (row,) = results.today_table(rows, OURS).rows
+    assert row == ("noise-25 (a)", "3", "20.00", "30.00", "strong 28.00, weak 24.00")
 
 
 def test_a_blurred_photo_has_less_gradient_than_its_truth() -> None:
@@ -76,15 +84,21 @@ def test_a_blurred_photo_has_less_gradient_than_its_truth() -> None:
 def test_one_command_writes_the_document(lively: MiMDiT, tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
-    Image.fromarray(np.random.default_rng(1).integers(60, 180, (72, 96, 3), dtype=np.uint8)).save(data / "one.png")
-    head = "split\ttask\tkind\tinput\tgt\tsource\tlicence\tnote\n"
-    (data / "MANIFEST.tsv").write_text(f"{head}public_test\tclean_us\tclean\tone.png\t\tus\tCC0\t\n")
+    lines = ["split\ttask\tkind\tinput\tgt\tsource\tlicence\tnote"]
+    for name in ("one.png", "two.png"):
+        Image.fromarray(np.random.default_rng(1).integers(60, 180, (72, 96, 3), dtype=np.uint8)).save(data / name)
+        lines.append(f"public_test\tclean_us\tclean\t{name}\t\tus\tCC0\t")
+    (data / "MANIFEST.tsv").write_text("\n".join(lines) + "\n")
     for name in ("reference", "student-1", "student-2"):
         save_model(lively, tmp_path / "weights" / name)
-    results.main(data, tmp_path / "weights", tmp_path / "results.md", only="noise-25,clean", keep=tmp_path / "kept")
+    results.main(
+        data, tmp_path / "weights", tmp_path / "results.md", only="noise-25,clean", keep=tmp_path / "kept", beside=1
+    )
     text = (tmp_path / "results.md").read_text()
-    assert "| noise-25 (clean_us) | 1 |" in text
+    whole, today = text.split("## What a user has today")
+    assert "| noise-25 (clean_us) | 2 |" in whole
+    assert "| noise-25 (clean_us) | 1 |" in today
     assert "OpenCV non-local means, told" in text
     assert "reference, 20 | student, 1 | student, 2" in text
     assert "| student, dynamic | 2 |" in text
-    assert (tmp_path / "kept" / "accuracy.json").is_file()
+    assert {path.name for path in (tmp_path / "kept").glob("*.json")} == {"accuracy.json", "today.json"}

@@ -85,12 +85,12 @@ def convolve(planes: Array, kernel: Array) -> Array:
 
 
 def draw_blur(rng: np.random.Generator) -> list[Step]:
-    """Half of it motion, mostly curved, a quarter each defocus and Gaussian; then a little noise; half are JPEGs.
+    """Two thirds of it motion, mostly curved, the rest defocus or Gaussian; then a little noise; half are JPEGs.
 
     Half is blurred in linear light as a lens does, half in encoded values as data sets without a tone curve are.
     Without a file's traces a network learns to sharpen what no real file keeps, and brings out blocks instead.
     """
-    shape = str(rng.choice(["shake", "line", "defocus", "gaussian"], p=[0.35, 0.15, 0.25, 0.25]))
+    shape = str(rng.choice(["shake", "line", "defocus", "gaussian"], p=[0.5, 0.16, 0.17, 0.17]))
     if shape == "defocus":
         size = float(rng.uniform(0.8, 6))
         kernel = disc_kernel(size)

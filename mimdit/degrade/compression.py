@@ -20,8 +20,9 @@ def jpeg(photo: Array, quality: int, *, chroma_halved: bool = True) -> Array:
 
 
 def draw_jpeg(rng: np.random.Generator) -> list[Step]:
-    """Quality 8..60, from visible blocks to a little ringing; one in five keeps its colour resolution."""
-    return [jpeg_step(int(rng.integers(8, 61)), chroma_halved=bool(rng.random() < 0.8))]
+    """Quality 6..70, mostly low: from heavy blocks to a little ringing; one in five keeps its colour resolution."""
+    quality = round(float(np.exp(rng.uniform(np.log(6), np.log(70)))))
+    return [jpeg_step(quality, chroma_halved=bool(rng.random() < 0.8))]
 
 
 def jpeg_step(quality: int, *, chroma_halved: bool) -> Step:

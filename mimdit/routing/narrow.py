@@ -54,16 +54,13 @@ def with_plan(model: MiMDiT, plan: RoutingPlan) -> MiMDiT:
 
 
 @torch.no_grad()
-def deepen(model: MiMDiT, depths: tuple[int, int, int]) -> MiMDiT:
-    """The same function with more residual blocks in the edge codec's decoder, those new adding nothing until trained.
-
-    `depths` as `ModelConfig.decoder_depths`; raises CheckpointError where one is smaller than the model's.
+def with_depths(model: MiMDiT, depths: tuple[int, int, int]) -> MiMDiT:
+    """The network with other numbers of residual blocks in the edge codec's decoder, `depths` as
+    `ModelConfig.decoder_depths`: the last ones of a level are dropped, new ones add nothing until they are trained.
     """
-    if any(new < old for new, old in zip(depths, model.shape.decoder_depths, strict=True)):
-        raise CheckpointError(f"the decoder has {model.shape.decoder_depths} blocks already: it can only be deepened")
-    deeper = MiMDiT.from_preset(model.shape.model_copy(update={"decoder_depths": depths}))
-    new = deeper.load_state_dict(model.state_dict(), strict=False).missing_keys
-    for name in new:
+    other = MiMDiT.from_preset(model.shape.model_copy(update={"decoder_depths": depths}))
+    kept = {name: value for name, value in model.state_dict().items() if name in other.state_dict()}
+    for name in other.load_state_dict(kept, strict=False).missing_keys:
         if ".second." in name:  # what a residual block adds
-            deeper.get_parameter(name).zero_()
-    return deeper.eval()
+            other.get_parameter(name).zero_()
+    return other.eval()

@@ -19,7 +19,14 @@ from mimdit.targets import DEGRADATIONS, Degradation
 from mimdit.train.config import Ingredient, TrainConfig
 
 _SIDES = (1600, 900, 540)  # px; long sides of the scales that crops are taken from: fine grain to small pictures
-_DARKEST = 0.15  # mean of a crop that still has something to lose in low light
+# Mean of a crop that has something to lose in haze or the dark. What a dark photo is to become is well exposed.
+_LEAST_LIGHT: dict[Ingredient, float] = {"haze": 0.15, "mixture": 0.15, "lowlight": 0.35}
+_TRIES = 4  # crops that are looked at for that
+_GREY = 0.1  # share of black-and-white photos
+# JPEG's blocks begin at the corner of a photo, and so do the tiler's tiles: a network that meets the blocks at the same
+# places restores more of them. Photos that were cut after they were compressed are the rest.
+_FILE_GRID = 16  # px; two blocks, because colour is stored at half resolution
+_UNCUT = 0.85
 _SUFFIXES = {".jpg", ".jpeg", ".png"}
 
 
@@ -93,11 +100,16 @@ class Examples(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray, int, str]]):
         if self.kinds:
             kind = self.kinds[index % len(self.kinds)]
         tile = self.config.tile
-        truth = self._crop(tile * int(rng.choice(self.config.views)), rng)
-        if kind in ("lowlight", "haze", "mixture") and truth.mean() < _DARKEST:  # a night sky teaches nothing here
-            truth = self._crop(len(truth), rng)
+        side = tile * int(rng.choice(self.config.views))
+        truth = self._crop(side, rng)
+        for _ in range(_TRIES - 1):
+            if truth.mean() >= _LEAST_LIGHT.get(kind, 0):
+                break
+            truth = self._crop(side, rng)
         degraded, family = _degraded(truth, kind, rng)
-        top, left = rng.integers(0, len(truth) - tile + 1, 2)
+        top, left = (int(i) for i in rng.integers(0, len(truth) - tile + 1, 2))
+        if rng.random() < _UNCUT:
+            top, left = top // _FILE_GRID * _FILE_GRID, left // _FILE_GRID * _FILE_GRID
         cut = np.s_[top : top + tile, left : left + tile]
         step = len(truth) // PHOTO_SIZE
         view = degraded.reshape(PHOTO_SIZE, step, PHOTO_SIZE, step, 3).mean((1, 3))
@@ -113,6 +125,8 @@ class Examples(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray, int, str]]):
         crop = np.rot90(crop, int(rng.integers(4)) if rng.random() < 0.3 else 0)  # mostly upright: haze knows up
         if rng.random() < 0.5:
             crop = crop[:, ::-1]
+        if rng.random() < _GREY:
+            crop = np.repeat(crop.mean(axis=2, keepdims=True), 3, axis=2)
         return np.ascontiguousarray(crop).astype(np.float32) / 255
 
 

@@ -1,4 +1,4 @@
-"""Narrows tuned variants, before they are tuned again: fewer sub-experts, and the time saved spent near the pixels.
+"""Narrows tuned variants, before they are tuned again: fewer sub-experts, and the time saved spent in the decoder.
 
     python -m mimdit.train.narrow configs/small/11-denoise.toml runs/small/final/denoise/model --photos PHOTOS \\
         --out runs/small/narrow/denoise/model
@@ -14,7 +14,7 @@ import typer
 
 from mimdit.model.checkpoint import load_model, save_model
 from mimdit.model.mimdit import MiMDiT
-from mimdit.routing.narrow import deepen, narrow
+from mimdit.routing.narrow import narrow, with_depths
 from mimdit.train.config import TrainConfig
 from mimdit.train.data import Examples, PhotoScales, batches
 from mimdit.train.objective import pixel_loss
@@ -43,7 +43,7 @@ def main(
     whole = load_model(model).eval()
     typer.echo(f"all: loss {loss_of(whole):.5f}", err=True)
     smaller = narrow(whole, experts, loss_of, lambda line: typer.echo(line, err=True))
-    save_model(deepen(smaller, depths), out)
+    save_model(with_depths(smaller, depths), out)
     typer.echo(out)
 
 
