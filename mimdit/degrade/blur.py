@@ -33,12 +33,13 @@ def motion_kernel(length_px: float, angle_deg: float, bend_deg: float, rng: np.r
 
     `length_px` 0..30 is the longer side of its bounding box (less where its light end would leave the kernel).
     `angle_deg` is the mean heading, and `bend_deg` how far the heading wanders: 0 is a straight line at constant speed;
-    60 and more gives hooks and loops like the camera shakes that Levin et al. recorded, whose speed varies too.
+    60 and more gives hooks and loops like the camera shakes that Levin et al. recorded, whose speed varies too: from
+    nearly even to paths that are mostly a few spots where the camera lingered.
     """
     steps = 16 * _HALF  # several points a pixel, so that the path has no holes
     if bend_deg:
         heading = np.deg2rad(angle_deg + bend_deg * _wander(steps, rng))
-        speed = np.exp(0.7 * _wander(steps, rng))
+        speed = np.exp(rng.uniform(0.3, 1.4) * _wander(steps, rng))
     else:
         heading = np.full(steps, np.deg2rad(angle_deg))
         speed = np.ones(steps)
@@ -98,8 +99,8 @@ def draw_blur(rng: np.random.Generator) -> list[Step]:
         size = float(rng.uniform(0.6, 4))
         kernel = gaussian_kernel(size)
     else:
-        size = float(rng.uniform(4, 25))
-        kernel = motion_kernel(size, rng.uniform(0, 360), rng.uniform(30, 120) if shape == "shake" else 0, rng)
+        size = float(rng.uniform(4, 28))
+        kernel = motion_kernel(size, rng.uniform(0, 360), rng.uniform(30, 180) if shape == "shake" else 0, rng)
     linear = bool(rng.random() < 0.5)
     settings = {"shape": shape, "size_px": size, "light": "linear" if linear else "encoded"}
     lens = Step("lens", settings, lambda photo, rng: blur(photo, kernel, linear=linear))
@@ -110,10 +111,10 @@ def draw_blur(rng: np.random.Generator) -> list[Step]:
 
 
 def _wander(steps: int, rng: np.random.Generator) -> Array:
-    """A smooth random curve f64[steps] through 5 random values, of about unit size and mean 0."""
-    knots = rng.standard_normal(5)
-    curve = np.interp(np.linspace(0, 4, steps), np.arange(5), knots)
-    window = steps // 8
+    """A smooth random curve f64[steps] through 3 to 9 random values, of about unit size and mean 0."""
+    knots = rng.standard_normal(rng.integers(3, 10))
+    curve = np.interp(np.linspace(0, len(knots) - 1, steps), np.arange(len(knots)), knots)
+    window = steps // (2 * len(knots))
     curve = np.convolve(np.pad(curve, window, mode="edge"), np.ones(2 * window + 1) / (2 * window + 1), mode="valid")
     return curve - curve.mean()
 

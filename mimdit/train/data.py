@@ -23,6 +23,7 @@ _SIDES = (1600, 900, 540)  # px; long sides of the scales that crops are taken f
 _LEAST_LIGHT: dict[Ingredient, float] = {"haze": 0.15, "mixture": 0.15, "lowlight": 0.35}
 _TRIES = 4  # crops that are looked at for that
 _GREY = 0.1  # share of black-and-white photos
+_DEEP = 0.1  # share of photos with deep shadows, up to those of values that no tone curve has lifted
 # JPEG's blocks begin at the corner of a photo, and so do the tiler's tiles: a network that meets the blocks at the same
 # places restores more of them. Photos that were cut after they were compressed are the rest.
 _FILE_GRID = 16  # px; two blocks, because colour is stored at half resolution
@@ -127,7 +128,8 @@ class Examples(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray, int, str]]):
             crop = crop[:, ::-1]
         if rng.random() < _GREY:
             crop = np.repeat(crop.mean(axis=2, keepdims=True), 3, axis=2)
-        return np.ascontiguousarray(crop).astype(np.float32) / 255
+        crop = np.ascontiguousarray(crop).astype(np.float32) / 255
+        return crop ** np.float32(rng.uniform(1, 2.2)) if rng.random() < _DEEP else crop
 
 
 def _degraded(truth: np.ndarray, kind: Ingredient, rng: np.random.Generator) -> tuple[np.ndarray, int]:
