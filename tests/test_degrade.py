@@ -12,6 +12,7 @@ from mimdit.degrade import (
     jpeg,
     low_light,
     mixture,
+    night,
     rain,
     sensor_noise,
 )
@@ -223,6 +224,19 @@ def test_low_light_is_darkness_with_its_noise():
     bright = sensor_noise(flat(0.5), QUIET, np.random.default_rng(0))
     ratio = [to_linear(image).std() / to_linear(image).mean() for image in (dark, bright)]
     assert ratio[0] > 3 * ratio[1]
+
+
+def test_lamps_burn_out_in_the_truth_but_not_in_the_dark():
+    photo, burnt, seen = flat(0.5), 0, 0
+    for seed in range(20):
+        truth, dark = night(photo, np.random.default_rng(seed))
+        assert truth.min() >= 0.5 - 1 / 255  # lamps only add light
+        assert psnr(dark.image, truth) < 20
+        lamp = truth.min(axis=2) > 0.99
+        burnt += lamp.sum()
+        seen += (dark.image[lamp] < 0.98).all(axis=1).sum()
+    assert burnt > 1000
+    assert seen > 0.8 * burnt
 
 
 def test_drawn_low_light_is_as_dark_as_underexposed_camera_files():

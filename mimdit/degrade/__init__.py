@@ -14,7 +14,7 @@ from mimdit.degrade.airlight import draw_haze, haze
 from mimdit.degrade.blur import defocus_blur, draw_blur, gaussian_blur, motion_blur
 from mimdit.degrade.compression import draw_jpeg, jpeg
 from mimdit.degrade.light import eight_bits
-from mimdit.degrade.lowlight import draw_low_light, low_light
+from mimdit.degrade.lowlight import draw_low_light, low_light, with_lamps
 from mimdit.degrade.noise import draw_noise, gaussian_noise
 from mimdit.degrade.sensor import Sensor, draw_sensor, sensor_noise
 from mimdit.degrade.shower import Shower, draw_rain, rain
@@ -35,6 +35,7 @@ __all__ = [
     "low_light",
     "mixture",
     "motion_blur",
+    "night",
     "rain",
     "sensor_noise",
 ]
@@ -79,8 +80,19 @@ def mixture(photo: np.ndarray, kinds: Sequence[Degradation], rng: np.random.Gene
         raise ValueError(
             f"expected one or more different kinds of {', '.join(_DRAW)}; found {', '.join(kinds) or 'none'}"
         )
-    steps = [(kind, step) for kind in kinds for step in _DRAW[kind](rng)]
-    steps.sort(key=lambda entry: STAGES.index(entry[1].stage))
+    return _taken(photo, kinds, [(kind, step) for kind in kinds for step in _DRAW[kind](rng)], rng)
+
+
+def night(photo: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, Degraded]:
+    """Encoded f32[H,W,3] → a truth of it with lamps that are burnt out; the same in low light, where they are not."""
+    truth, steps = with_lamps(photo, rng)
+    return truth, _taken(photo, ["lowlight"], [("lowlight", step) for step in steps], rng)
+
+
+def _taken(
+    photo: np.ndarray, kinds: Sequence[Degradation], steps: list[tuple[Degradation, Step]], rng: np.random.Generator
+) -> Degraded:
+    steps = sorted(steps, key=lambda entry: STAGES.index(entry[1].stage))
     settings: dict[str, Setting] = {}
     for kind, step in steps:
         photo = step.apply(photo, rng)

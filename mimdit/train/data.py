@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from mimdit.config import PHOTO_SIZE
-from mimdit.degrade import degrade, mixture
+from mimdit.degrade import degrade, mixture, night
 from mimdit.errors import CheckpointError, PhotoError
 from mimdit.files import write_file
 from mimdit.routing.prior import family_of, prior_experts
@@ -20,8 +20,9 @@ from mimdit.train.config import Ingredient, TrainConfig
 
 _SIDES = (1600, 900, 540)  # px; long sides of the scales that crops are taken from: fine grain to small pictures
 # Mean of a crop that has something to lose in haze or the dark. What a dark photo is to become is well exposed.
-_LEAST_LIGHT: dict[Ingredient, float] = {"haze": 0.15, "mixture": 0.15, "lowlight": 0.35}
+_LEAST_LIGHT: dict[Ingredient, float] = {"haze": 0.15, "mixture": 0.15, "lowlight": 0.25}
 _TRIES = 4  # crops that are looked at for that
+_LAMPS = 0.5  # share of nights with lamps
 _GREY = 0.1  # share of black-and-white photos
 _DEEP = 0.1  # share of photos with deep shadows, up to those of values that no tone curve has lifted
 # JPEG's blocks begin at the corner of a photo, and so do the tiler's tiles: a network that meets the blocks at the same
@@ -107,7 +108,7 @@ class Examples(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray, int, str]]):
             if truth.mean() >= _LEAST_LIGHT.get(kind, 0):
                 break
             truth = self._crop(side, rng)
-        degraded, family = _degraded(truth, kind, rng)
+        degraded, truth, family = _degraded(truth, kind, rng)
         top, left = (int(i) for i in rng.integers(0, len(truth) - tile + 1, 2))
         if rng.random() < _UNCUT:
             top, left = top // _FILE_GRID * _FILE_GRID, left // _FILE_GRID * _FILE_GRID
@@ -132,13 +133,17 @@ class Examples(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray, int, str]]):
         return crop ** np.float32(rng.uniform(1, 2.2)) if rng.random() < _DEEP else crop
 
 
-def _degraded(truth: np.ndarray, kind: Ingredient, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+def _degraded(truth: np.ndarray, kind: Ingredient, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
+    """The degraded photo, its truth, and its family."""
     if kind == "clean":
-        return truth, -1
+        return truth, truth, -1
     if kind == "mixture":
         kinds: list[Degradation] = [DEGRADATIONS[i] for i in rng.choice(len(DEGRADATIONS), rng.integers(2, 4), False)]
-        return mixture(truth, kinds, rng).image, -1
-    return degrade(truth, kind, rng).image, family_of(kind)
+        return mixture(truth, kinds, rng).image, truth, -1
+    if kind == "lowlight" and rng.random() < _LAMPS:
+        truth, dark = night(truth, rng)
+        return dark.image, truth, family_of(kind)
+    return degrade(truth, kind, rng).image, truth, family_of(kind)
 
 
 def _chw(photo: np.ndarray) -> np.ndarray:
