@@ -106,8 +106,8 @@ def main(
         _WAYS,
         _section("Narrowing: 5 of 12 sub-experts", narrowing(full, fewer, tuned, examples)),
         "PSNR in dB of each degradation's own variant, with all sub-experts of its plan; the differences when those\n"
-        "are dropped without which it restores best, and when it is tuned again with two more residual blocks at full\n"
-        "resolution, as it ships (– where all stay). What is dropped was chosen on training photos, one at a time.\n",
+        "are dropped without which it restores best, and when it is tuned again with two more residual blocks in its\n"
+        "decoder, as it ships (– where all stay). What is dropped was chosen on training photos, one at a time.\n",
         _section("What freezing saves", _saved_table(savings)),
         "The ratio of `dynamic` stands in brackets. `narrowed` has 5 of 12 sub-experts; `as it ships` has besides two\n"
         "more residual blocks at full resolution. All are `denoise`.\n",
