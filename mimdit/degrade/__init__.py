@@ -80,21 +80,21 @@ def mixture(photo: np.ndarray, kinds: Sequence[Degradation], rng: np.random.Gene
         raise ValueError(
             f"expected one or more different kinds of {', '.join(_DRAW)}; found {', '.join(kinds) or 'none'}"
         )
-    return _taken(photo, kinds, [(kind, step) for kind in kinds for step in _DRAW[kind](rng)], rng)
+    return _taken(photo, {kind: _DRAW[kind](rng) for kind in kinds}, rng)
 
 
 def night(photo: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, Degraded]:
     """Encoded f32[H,W,3] → a truth of it with lamps that are burnt out; the same in low light, where they are not."""
     truth, steps = with_lamps(photo, rng)
-    return truth, _taken(photo, ["lowlight"], [("lowlight", step) for step in steps], rng)
+    return truth, _taken(photo, {"lowlight": steps}, rng)
 
 
-def _taken(
-    photo: np.ndarray, kinds: Sequence[Degradation], steps: list[tuple[Degradation, Step]], rng: np.random.Generator
-) -> Degraded:
-    steps = sorted(steps, key=lambda entry: STAGES.index(entry[1].stage))
+def _taken(photo: np.ndarray, drawn: dict[Degradation, list[Step]], rng: np.random.Generator) -> Degraded:
+    """Every kind's steps, in the order in which light meets them."""
+    steps = [(kind, step) for kind, own in drawn.items() for step in own]
+    steps.sort(key=lambda entry: STAGES.index(entry[1].stage))
     settings: dict[str, Setting] = {}
     for kind, step in steps:
         photo = step.apply(photo, rng)
         settings |= {f"{kind}.{name}": value for name, value in step.settings.items()}
-    return Degraded(eight_bits(photo), "+".join(kinds), settings)
+    return Degraded(eight_bits(photo), "+".join(drawn), settings)

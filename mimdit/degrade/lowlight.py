@@ -47,7 +47,7 @@ def lamp_field(height: int, width: int, rng: np.random.Generator) -> Array:
         stretch = np.exp(rng.uniform(-0.7, 0.7))  # strips, and light that falls aslant
         distance = ((down - y) * stretch) ** 2 + ((right - x) / stretch) ** 2
         field += np.float32(np.exp(rng.uniform(np.log(2), np.log(40)))) / (1 + distance / np.float32(radius**2)) ** 2
-    return field[..., None].astype(np.float32)
+    return field[..., None]
 
 
 def draw_low_light(rng: np.random.Generator, lamps: Array | float = 1.0) -> list[Step]:

@@ -109,9 +109,10 @@ class Examples(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray, int, str]]):
                 break
             truth = self._crop(side, rng)
         degraded, truth, family = _degraded(truth, kind, rng)
-        top, left = (int(i) for i in rng.integers(0, len(truth) - tile + 1, 2))
+        corner = rng.integers(0, len(truth) - tile + 1, 2)
         if rng.random() < _UNCUT:
-            top, left = top // _FILE_GRID * _FILE_GRID, left // _FILE_GRID * _FILE_GRID
+            corner -= corner % _FILE_GRID
+        top, left = corner
         cut = np.s_[top : top + tile, left : left + tile]
         step = len(truth) // PHOTO_SIZE
         view = degraded.reshape(PHOTO_SIZE, step, PHOTO_SIZE, step, 3).mean((1, 3))
