@@ -88,9 +88,18 @@ def test_examples_say_what_they_are(kind: str, photos: Path, tmp_path: Path) -> 
     photo, wanted = draw_example(scales, [0, 1], kind, np.random.default_rng(3))  # pyright: ignore[reportArgumentType]
     assert photo.dtype == np.float32
     assert np.array_equal(np.rint(photo * 255) / np.float32(255), photo)
-    expected = {"clean": 0, "mixture": 3}.get(kind, 1)
-    assert np.count_nonzero(wanted) <= expected
-    assert (kind == "clean") == (not wanted.any())
+    assert np.count_nonzero(wanted == 1) <= {"clean": 0, "mixture": 3}.get(kind, 1)
+    assert set(wanted.tolist()) <= {0, 1, EITHER}
+    assert kind == "clean" or wanted.any()
+
+
+def test_soft_and_dim_photos_may_but_need_not_be_called_blurred_and_dark(photos: Path, tmp_path: Path) -> None:
+    scales = PhotoScales(photos, tmp_path)
+    wanted = np.array([draw_example(scales, [0], "clean", np.random.default_rng(seed))[1] for seed in range(60)])
+    either = {name for i, name in enumerate(DISPATCHER_CLASSES) if (wanted[:, i] == EITHER).any()}
+    assert either == {"deblur", "lowlight"}
+    assert not (wanted == 1).any()
+    assert 5 < (wanted == 0).all(axis=1).sum() < 55
 
 
 def test_a_faint_degradation_may_be_called_clean() -> None:

@@ -43,3 +43,12 @@ def test_truths_of_dark_photos_are_well_exposed(photo_folder: Path, tmp_path: Pa
 def test_some_photos_have_no_colour(kind: Ingredient, photo_folder: Path, tmp_path: Path) -> None:
     grey = [bool(np.ptp(truth, axis=0).max() < 1e-6) for _, truth in _drawn(kind, photo_folder, tmp_path)]
     assert 0 < sum(grey) < MANY / 4
+
+
+def test_truths_of_sensor_noise_are_softer_in_part(photo_folder: Path, tmp_path: Path) -> None:
+    soft, sharp = (
+        np.array([np.abs(np.diff(truth, axis=2)).mean() for _, truth in _drawn(kind, photo_folder, tmp_path)])
+        for kind in ("sensor", "jpeg")
+    )
+    assert np.median(soft) < 0.8 * np.median(sharp)
+    assert soft.max() > 0.8 * sharp.max()  # not all

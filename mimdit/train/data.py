@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from mimdit.config import PHOTO_SIZE
-from mimdit.degrade import degrade, mixture, night
+from mimdit.degrade import degrade, gaussian_blur, mixture, night
 from mimdit.errors import CheckpointError, PhotoError
 from mimdit.files import write_file
 from mimdit.routing.prior import family_of, prior_experts
@@ -25,6 +25,10 @@ _TRIES = 4  # crops that are looked at for that
 _LAMPS = 0.5  # share of nights with lamps
 _GREY = 0.1  # share of black-and-white photos
 _DEEP = 0.1  # share of photos with deep shadows, up to those of values that no tone curve has lifted
+# The training photos are scaled down, and sharp to the pixel. A camera's own files are not: lens, mosaic and its own
+# denoiser soften them, and most pictures are partly out of focus. Told apart from detail, blotches can be removed.
+_SOFT = 0.6  # share of photos with sensor noise that are softened
+_SOFTNESS = (0.4, 2.5)  # px; standard deviation of that
 # JPEG's blocks begin at the corner of a photo, and so do the tiler's tiles: a network that meets the blocks at the same
 # places restores more of them. Photos that were cut after they were compressed are the rest.
 _FILE_GRID = 16  # px; two blocks, because colour is stored at half resolution
@@ -144,7 +148,15 @@ def _degraded(truth: np.ndarray, kind: Ingredient, rng: np.random.Generator) -> 
     if kind == "lowlight" and rng.random() < _LAMPS:
         truth, dark = night(truth, rng)
         return dark.image, truth, family_of(kind)
+    if kind == "sensor" and rng.random() < _SOFT:
+        truth, _ = soften(truth, rng)
     return degrade(truth, kind, rng).image, truth, family_of(kind)
+
+
+def soften(photo: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, float]:
+    """f32[H,W,3] → the same as soft as a camera's files are, and the standard deviation of that in px."""
+    sigma_px = float(np.exp(rng.uniform(*np.log(_SOFTNESS))))
+    return gaussian_blur(photo, sigma_px), sigma_px
 
 
 def _chw(photo: np.ndarray) -> np.ndarray:

@@ -31,7 +31,7 @@ class DispatcherRun(BaseModel):
 
     steps: int = Field(default=2500, gt=0)
     batch: int = Field(default=256, gt=0)
-    examples: int = Field(default=5120, gt=0)
+    examples: int = Field(default=7680, gt=0)
     checks: int = Field(default=1536, gt=0, description="examples of photos kept out of training, for the thresholds")
     learning_rate: float = Field(default=3e-3, gt=0, description="at first; falls to 0 as a cosine")
     weight_decay: float = 0.05

@@ -10,18 +10,18 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from mimdit.degrade import degrade, jpeg, mixture
+from mimdit.degrade import degrade, eight_bits, jpeg, mixture, night
 from mimdit.degrade.light import enlarge
 from mimdit.degrade.lowlight import expose
 from mimdit.files import write_file
 from mimdit.metrics import psnr
 from mimdit.targets import DEGRADATIONS, DISPATCHER_CLASSES, VARIANT_DEGRADATIONS, Degradation
 from mimdit.train.config import Ingredient
-from mimdit.train.data import PhotoScales
+from mimdit.train.data import PhotoScales, soften
 from mimdit.views import CROP, CROPS, dispatcher_inputs
 
 INGREDIENTS: tuple[Ingredient, ...] = ("clean", "mixture", *DEGRADATIONS)
-_SHARES = np.array([0.3, 0.14] + [0.08] * len(DEGRADATIONS))  # of INGREDIENTS
+_SHARES = np.array([0.28, 0.12] + [0.12 if kind in ("sensor", "lowlight") else 0.072 for kind in DEGRADATIONS])
 SHARD = 128  # examples a file
 EITHER = -1  # what is wanted of a score that may fall either way
 
@@ -34,6 +34,10 @@ _DARKEST = 0.15  # mean of a picture that still has something to lose in low lig
 # said "dark": real sensor noise went to lowlight, which costs 15 dB, and real darkness to nothing.
 _DIM = (0.3, 1.0)  # the share of their light that photos which nobody need lighten have
 _DIM_ENOUGH = 0.5  # below that share lightening is a matter of taste
+# Nor are soft photos to be sharpened. Where none were soft but the blurred ones, real sensor noise, which comes with a
+# camera's softness, went to deblur, which costs 4 dB.
+_SOFT = 0.4  # share of photos without blur that are as soft as a camera's files
+_SOFT_ENOUGH_PX = 1.0  # from there on sharpening is a matter of taste
 _KEPT_QUALITY = (80, 96)  # JPEG qualities of files that nobody would call degraded
 
 # One example. f16 resolves the view to 1/16 of a level; what a file holds has 8 bits anyway.
@@ -89,16 +93,20 @@ def draw_example(
     wanted = np.zeros(len(DISPATCHER_CLASSES), np.int8)
     if kind not in ("haze", "lowlight", "mixture") and rng.random() < 0.4:
         share = float(np.exp(rng.uniform(*np.log(_DIM))))
-        truth = _in_levels(expose(truth, share, float(rng.uniform(0, 0.8))))
+        truth = eight_bits(expose(truth, share, float(rng.uniform(0, 0.8))))
         if share < _DIM_ENOUGH:
             wanted[_class_of("lowlight")] = EITHER
+    if kind not in ("blur", "mixture") and rng.random() < _SOFT:
+        truth, sigma_px = soften(truth, rng)
+        if sigma_px >= _SOFT_ENOUGH_PX:
+            wanted[_class_of("blur")] = EITHER
     if kind == "clean":
-        photo = truth
+        photo = eight_bits(truth)
     elif kind == "mixture":
         kinds: list[Degradation] = [DEGRADATIONS[i] for i in rng.choice(len(DEGRADATIONS), rng.integers(2, 4), False)]
         photo = mixture(truth, kinds, rng).image
         wanted[[_class_of(kind) for kind in kinds]] = 1
-    elif kind == "lowlight" and rng.random() < 0.5:
+    elif kind == "lowlight":
         photo = _darkened(truth, rng)
         wanted[_class_of(kind)] = 1
     else:
@@ -112,12 +120,16 @@ def draw_example(
 
 
 def _darkened(truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Darkness without a sensor's grain, as a factor on the light or as a curve: not every dark file is a noisy one."""
+    """One in three each: darkness as a sensor takes it, the same with lamps, or without a sensor's grain, as a factor
+    on the light or as a curve. Not every dark file is a noisy one, and few are without a lamp."""
+    way = rng.integers(3)
+    if way == 0:
+        return degrade(truth, "lowlight", rng).image
+    if way == 1:
+        return night(truth, rng)[1].image
     if rng.random() < 0.5:
-        photo = expose(truth, float(1 / np.exp(rng.uniform(*np.log((4, 60))))), float(rng.uniform(0, 0.9)))
-    else:
-        photo = np.float32(rng.uniform(0.2, 0.8)) * truth ** np.float32(rng.uniform(1.5, 3))
-    return _in_levels(photo)
+        return eight_bits(expose(truth, float(1 / np.exp(rng.uniform(*np.log((4, 60))))), float(rng.uniform(0, 0.9))))
+    return eight_bits(np.float32(rng.uniform(0.2, 0.8)) * truth ** np.float32(rng.uniform(1.5, 3)))
 
 
 def _class_of(kind: Degradation) -> int:
@@ -135,9 +147,4 @@ def _picture(photos: PhotoScales, indices: list[int], rng: np.random.Generator) 
         factor = rng.uniform(0.6, 1.1)
         shape = (max(round(height * factor), CROP), max(round(width * factor), CROP))
         piece = np.clip(np.stack([enlarge(piece[..., c], *shape) for c in range(3)], -1), 0, 1)
-    return _in_levels(piece)
-
-
-def _in_levels(photo: np.ndarray) -> np.ndarray:
-    """f32 in 0..1 → the nearest k/255, as files hold it."""
-    return np.rint(photo * 255) / np.float32(255)
+    return eight_bits(piece)
