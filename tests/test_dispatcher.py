@@ -94,12 +94,18 @@ def test_examples_say_what_they_are(kind: str, photos: Path, tmp_path: Path) -> 
 
 
 def test_soft_and_dim_photos_may_but_need_not_be_called_blurred_and_dark(photos: Path, tmp_path: Path) -> None:
-    scales = PhotoScales(photos, tmp_path)
+    for path in photos.iterdir():  # half as bright: dimmed they are dark
+        Image.fromarray(np.asarray(Image.open(path)) // 2).save(tmp_path / path.name)
+    scales = PhotoScales(tmp_path, tmp_path / "cache")
     wanted = np.array([draw_example(scales, [0], "clean", np.random.default_rng(seed))[1] for seed in range(60)])
-    either = {name for i, name in enumerate(DISPATCHER_CLASSES) if (wanted[:, i] == EITHER).any()}
-    assert either == {"deblur", "lowlight"}
+    assert {DISPATCHER_CLASSES[i] for i in np.flatnonzero((wanted == EITHER).any(axis=0))} == {"deblur", "lowlight"}
     assert not (wanted == 1).any()
     assert 5 < (wanted == 0).all(axis=1).sum() < 55
+
+
+def test_grain_forbids_sharpening(photos: Path, tmp_path: Path) -> None:
+    scales, blur = PhotoScales(photos, tmp_path), DISPATCHER_CLASSES.index("deblur")
+    assert not any(draw_example(scales, [0], "sensor", np.random.default_rng(seed))[1][blur] for seed in range(30))
 
 
 def test_a_faint_degradation_may_be_called_clean() -> None:
@@ -120,11 +126,21 @@ def test_what_changes_the_light_is_held_to_photos_with_other_faults_too() -> Non
     scores = np.random.default_rng(0).random((600, 6), np.float32)
     wanted = np.zeros((600, 6), np.int8)
     wanted[:100] = 1
-    thresholds = raise_thresholds(np.full(6, 0.5), scores, wanted, 0.01)
+    run = DispatcherRun(misled=0.01)
+    thresholds = raise_thresholds(np.full(6, 0.5), scores, wanted, run)
     for i, name in enumerate(DISPATCHER_CLASSES):
         misled = (scores[100:, i] >= thresholds[i]).sum()
         assert misled == 5 if name in ("dehaze", "lowlight") else thresholds[i] == 0.5
-    assert np.array_equal(raise_thresholds(np.ones(6), scores, wanted, 0.01), np.ones(6))  # never lowered
+    assert np.array_equal(raise_thresholds(np.ones(6), scores, wanted, run), np.ones(6))  # never lowered
+
+
+def test_few_dim_photos_are_called_dark() -> None:
+    scores = np.random.default_rng(0).random((600, 6), np.float32)
+    dark = DISPATCHER_CLASSES.index("lowlight")
+    wanted = np.ones((600, 6), np.int8)
+    wanted[:300, dark] = EITHER
+    thresholds = raise_thresholds(np.full(6, 0.5), scores, wanted, DispatcherRun(unasked=0.02))
+    assert (scores[:300, dark] >= thresholds[dark]).sum() == 6
 
 
 def test_calibrated_scores_share_one_threshold() -> None:

@@ -42,6 +42,7 @@ class DispatcherRun(BaseModel):
     misled: float = Field(
         default=0.01, description="largest share of photos without haze, or darkness, that may be called hazy, or dark"
     )
+    unasked: float = Field(default=0.02, description="largest share of dim photos that may be called dark")
     log_every: int = 100
 
 
@@ -104,21 +105,23 @@ def choose_thresholds(scores: np.ndarray, flagged: float) -> np.ndarray:
     return np.array([_exceeded_by(scores[:, i], flagged / classes) for i in range(classes)])
 
 
-def raise_thresholds(thresholds: np.ndarray, scores: np.ndarray, wanted: np.ndarray, misled: float) -> np.ndarray:
-    """The same f64[C], raised for `dehaze` and `lowlight` until at most `misled` of the photos f32[N,C] without haze or
-    darkness, whatever else they suffer from, are called hazy or dark.
+def raise_thresholds(thresholds: np.ndarray, scores: np.ndarray, wanted: np.ndarray, run: DispatcherRun) -> np.ndarray:
+    """The same f64[C], raised for `dehaze` and `lowlight` until at most `run.misled` of the photos f32[N,C] without
+    haze or darkness, whatever else they suffer from, are called hazy or dark, and of dim ones at most `run.unasked`.
 
     Of all mistakes these are the dear ones: a grainy photo that is lightened loses 15 dB, one left alone 0.5.
     """
     raised = thresholds.copy()
-    for name in ("dehaze", "lowlight"):
-        i = DISPATCHER_CLASSES.index(name)
-        raised[i] = max(raised[i], _exceeded_by(scores[wanted[:, i] == 0, i], misled))
+    haze, dark = (DISPATCHER_CLASSES.index(name) for name in ("dehaze", "lowlight"))
+    for i, value, share in ((haze, 0, run.misled), (dark, 0, run.misled), (dark, EITHER, run.unasked)):
+        raised[i] = max(raised[i], _exceeded_by(scores[wanted[:, i] == value, i], share))
     return raised
 
 
 def _exceeded_by(scores: np.ndarray, share: float) -> float:
-    """The smallest threshold that at most `share` of the scores f32[N] reach."""
+    """The smallest threshold that at most `share` of the scores f32[N] reach; 0 where there are no scores."""
+    if not len(scores):
+        return 0.0
     return float(np.nextafter(np.sort(scores)[::-1][int(share * len(scores))], np.float32(2)))
 
 
@@ -137,15 +140,17 @@ def _judge(run: DispatcherRun, model: Dispatcher, checks: Shards, log: Log) -> D
     kinds = checks.take(np.arange(len(checks)))["kind"]
     clean = kinds == INGREDIENTS.index("clean")
     scores = torch.sigmoid(model.logits(found)).numpy()
-    thresholds = choose_thresholds(scores[clean], run.clean_flagged)
-    thresholds = raise_thresholds(thresholds, scores, wanted, run.misled)
+    asked = np.where(wanted[clean] == EITHER, 0, scores[clean])  # soft and dim ones may be flagged
+    thresholds = choose_thresholds(asked, run.clean_flagged)
+    thresholds = raise_thresholds(thresholds, scores, wanted, run)
     calibrate(model, np.clip(thresholds, *SENSIBLE))
     said = torch.sigmoid(model.logits(found)).numpy() >= THRESHOLD
     right = ((said == (wanted == 1)) | (wanted == EITHER)).all(axis=1)
     shares = {kind: float(right[kinds == i].mean()) for i, kind in enumerate(INGREDIENTS) if (kinds == i).any()}
     own = {f"threshold_{name}": round(float(t), 3) for name, t in zip(DISPATCHER_CLASSES, thresholds, strict=True)}
     log.write(run.steps, **own, **{f"right_{kind}": round(share, 3) for kind, share in shares.items()})
-    return DispatcherConfig(threshold=THRESHOLD, steps=run.steps, clean_flagged=float(said[clean].any(axis=1).mean()))
+    flagged = (said & (wanted == 0))[clean].any(axis=1)
+    return DispatcherConfig(threshold=THRESHOLD, steps=run.steps, clean_flagged=float(flagged.mean()))
 
 
 def _seen(examples: Shards) -> tuple[Tensor, Tensor]:

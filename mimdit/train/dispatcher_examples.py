@@ -26,14 +26,14 @@ SHARD = 128  # examples a file
 EITHER = -1  # what is wanted of a score that may fall either way
 
 # Above this PSNR (error of 3.2 levels) nobody sees a degradation for sure, and calling the photo clean is no mistake.
-# Blurred photos carry noise of up to 3 levels themselves, which is not to be called noise.
 FAINT_DB = 38.0
 _SIDES = (320, 1000)  # px: of the pictures
 _DARKEST = 0.15  # mean of a picture that still has something to lose in low light or haze
 # Rooms are dim, and photographed so on purpose. Where all dark examples were to be lightened, and were grainy, grain
 # said "dark": real sensor noise went to lowlight, which costs 15 dB, and real darkness to nothing.
 _DIM = (0.3, 1.0)  # the share of their light that photos which nobody need lighten have
-_DIM_ENOUGH = 0.5  # below that share lightening is a matter of taste
+_DIM_ENOUGH = 0.5  # below that share lightening is a matter of taste,
+_DARK = 0.25  # if what comes of it is darker than this in the mean
 # Nor are soft photos to be sharpened. Where none were soft but the blurred ones, real sensor noise, which comes with a
 # camera's softness, went to deblur, which costs 4 dB.
 _SOFT = 0.4  # share of photos without blur that are as soft as a camera's files
@@ -94,11 +94,11 @@ def draw_example(
     if kind not in ("haze", "lowlight", "mixture") and rng.random() < 0.4:
         share = float(np.exp(rng.uniform(*np.log(_DIM))))
         truth = eight_bits(expose(truth, share, float(rng.uniform(0, 0.8))))
-        if share < _DIM_ENOUGH:
+        if share < _DIM_ENOUGH and truth.mean() < _DARK:
             wanted[_class_of("lowlight")] = EITHER
     if kind not in ("blur", "mixture") and rng.random() < _SOFT:
         truth, sigma_px = soften(truth, rng)
-        if sigma_px >= _SOFT_ENOUGH_PX:
+        if sigma_px >= _SOFT_ENOUGH_PX and kind not in ("noise", "sensor"):  # sharpened, grain is worse than softness
             wanted[_class_of("blur")] = EITHER
     if kind == "clean":
         photo = eight_bits(truth)
@@ -112,6 +112,8 @@ def draw_example(
     else:
         photo = degrade(truth, kind, rng).image
         wanted[_class_of(kind)] = 1 if psnr(photo, truth) < FAINT_DB else EITHER
+    if kind in ("blur", "lowlight"):  # which have a sensor's noise of their own, more or less
+        wanted[_class_of("noise")] = EITHER
     if rng.random() < 0.2:  # cropped since, so that JPEG blocks may begin anywhere
         photo = photo[rng.integers(0, 8) :, rng.integers(0, 8) :]
     if rng.random() < 0.4:  # stored once more by someone who cares, as most files are
