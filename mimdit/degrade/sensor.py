@@ -16,7 +16,6 @@ from mimdit.degrade.compression import jpeg_step
 from mimdit.degrade.light import Array, enlarge, reduce, to_encoded, to_linear
 from mimdit.degrade.step import Step
 
-_NO_GRAIN_PX = 0.1  # a kernel of one pixel
 _FINE = 0.375  # of the mosaic's noise is left in the brightness by denoising 0
 _SHARPENED = gaussian_kernel(1.5)  # what is finer than that is strengthened
 
@@ -31,7 +30,7 @@ class Sensor:
     blue_gain          the same for blue
     denoising          0..1: how much of the fine brightness noise the camera removes; 0 leaves all noise as it is
     blotch_px          2..8: the size from which on noise, and all that is left of colour noise, survives the denoising
-    grain_px           0..1.5: how far the camera smears the fine brightness noise that it leaves
+    grain_px           0.1..1.5: how far the camera smears the fine brightness noise that it leaves
     sharpening         0..1: how much it then strengthens that against coarser
     colour_left        0..1: how much of blotches' colour it leaves; their brightness stays
     """
@@ -98,10 +97,11 @@ def _denoise(noise: Array, mosaic: Array, sensor: Sensor) -> Array:
     and some fine brightness, which good demosaicking takes from each pixel itself and not from its neighbours.
     """
     coarse = np.stack([enlarge(reduce(plane, sensor.blotch_px), *plane.shape) for plane in noise])
-    grain = gaussian_kernel(max(sensor.grain_px, _NO_GRAIN_PX))
+    grain = gaussian_kernel(sensor.grain_px)
     # Cameras smear the more, the more noise there is: the strength is the same whatever the grain.
     fine = convolve(mosaic, grain) * np.float32(_FINE / np.sqrt(np.square(grain).sum()))
-    fine += np.float32(sensor.sharpening) * (fine - convolve(fine, _SHARPENED))
+    if sensor.sharpening:
+        fine += np.float32(sensor.sharpening) * (fine - convolve(fine, _SHARPENED))
     grey = coarse.mean(axis=0)
     return grey + np.float32(sensor.colour_left) * (coarse - grey) + np.float32(1 - sensor.denoising) * (fine - grey)
 

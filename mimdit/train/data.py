@@ -149,14 +149,13 @@ def _degraded(truth: np.ndarray, kind: Ingredient, rng: np.random.Generator) -> 
         truth, dark = night(truth, rng)
         return dark.image, truth, family_of(kind)
     if kind == "sensor" and rng.random() < _SOFT:
-        truth, _ = soften(truth, rng)
+        truth = gaussian_blur(truth, draw_softness(rng))
     return degrade(truth, kind, rng).image, truth, family_of(kind)
 
 
-def soften(photo: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, float]:
-    """f32[H,W,3] → the same as soft as a camera's files are, and the standard deviation of that in px."""
-    sigma_px = float(np.exp(rng.uniform(*np.log(_SOFTNESS))))
-    return gaussian_blur(photo, sigma_px), sigma_px
+def draw_softness(rng: np.random.Generator) -> float:
+    """Standard deviation, px, of a `gaussian_blur` that makes a photo as soft as a camera's files are."""
+    return float(np.exp(rng.uniform(*np.log(_SOFTNESS))))
 
 
 def _chw(photo: np.ndarray) -> np.ndarray:

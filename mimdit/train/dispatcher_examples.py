@@ -10,17 +10,18 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from mimdit.degrade import degrade, eight_bits, jpeg, mixture, night
+from mimdit.degrade import degrade, eight_bits, gaussian_blur, jpeg, mixture, night
 from mimdit.degrade.light import enlarge
 from mimdit.degrade.lowlight import expose
 from mimdit.files import write_file
 from mimdit.metrics import psnr
 from mimdit.targets import DEGRADATIONS, DISPATCHER_CLASSES, VARIANT_DEGRADATIONS, Degradation
 from mimdit.train.config import Ingredient
-from mimdit.train.data import PhotoScales, soften
+from mimdit.train.data import PhotoScales, draw_softness
 from mimdit.views import CROP, CROPS, dispatcher_inputs
 
 INGREDIENTS: tuple[Ingredient, ...] = ("clean", "mixture", *DEGRADATIONS)
+# Of INGREDIENTS; sensor noise and darkness come in the most shapes.
 _SHARES = np.array([0.28, 0.12] + [0.12 if kind in ("sensor", "lowlight") else 0.072 for kind in DEGRADATIONS])
 SHARD = 128  # examples a file
 EITHER = -1  # what is wanted of a score that may fall either way
@@ -97,7 +98,8 @@ def draw_example(
         if share < _DIM_ENOUGH and truth.mean() < _DARK:
             wanted[_class_of("lowlight")] = EITHER
     if kind not in ("blur", "mixture") and rng.random() < _SOFT:
-        truth, sigma_px = soften(truth, rng)
+        sigma_px = draw_softness(rng)
+        truth = gaussian_blur(truth, sigma_px)
         if sigma_px >= _SOFT_ENOUGH_PX and kind not in ("noise", "sensor"):  # sharpened, grain is worse than softness
             wanted[_class_of("blur")] = EITHER
     if kind == "clean":
