@@ -16,6 +16,7 @@ from mimdit.errors import CheckpointError, PhotoError
 from mimdit.files import write_file
 from mimdit.routing.prior import family_of, prior_experts
 from mimdit.targets import DEGRADATIONS, Degradation
+from mimdit.train.augment import draw_crop, smooth_grain
 from mimdit.train.config import Ingredient, TrainConfig
 
 _SIDES = (1600, 900, 540)  # px; long sides of the scales that crops are taken from: fine grain to small pictures
@@ -23,12 +24,14 @@ _SIDES = (1600, 900, 540)  # px; long sides of the scales that crops are taken f
 _LEAST_LIGHT: dict[Ingredient, float] = {"haze": 0.15, "mixture": 0.15, "lowlight": 0.25}
 _TRIES = 4  # crops that are looked at for that
 _LAMPS = 0.5  # share of nights with lamps
-_GREY = 0.1  # share of black-and-white photos
-_DEEP = 0.1  # share of photos with deep shadows, up to those of values that no tone curve has lifted
 # The training photos are scaled down, and sharp to the pixel. A camera's own files are not: lens, mosaic and its own
 # denoiser soften them, and most pictures are partly out of focus. Told apart from detail, blotches can be removed.
 _SOFT = 0.6  # share of photos with sensor noise that are softened
 _SOFTNESS = (0.4, 2.5)  # px; standard deviation of that
+# And they have grain of their own: in a photo's smoothest fifth a pixel is 0.7 levels from its neighbours' mean (median
+# of 66); in the means of many shots that real noise is compared with it is 0.2, and in the noisy shots 1. Truths with
+# grain teach that grain is detail.
+_GRAIN_LEVELS = (0.5, 2.0)  # of 255; what varies less is taken out of truths of sensor noise
 # JPEG's blocks begin at the corner of a photo, and so do the tiler's tiles: a network that meets the blocks at the same
 # places restores more of them. Photos that were cut after they were compressed are the rest.
 _FILE_GRID = 16  # px; two blocks, because colour is stored at half resolution
@@ -83,7 +86,7 @@ def _scaled(path: Path, side: int, cache: Path) -> np.ndarray:
 
 
 class Examples(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray, int, str]]):
-    """Example i: crop, flip, degrade, reduce, cut the tile; everything drawn from (seed, i)."""
+    """Example i: crop, vary, degrade, reduce, cut the tile; everything drawn from (seed, i)."""
 
     def __init__(
         self, photos: PhotoScales, indices: list[int], config: TrainConfig, kinds: Sequence[Ingredient] | None = None
@@ -126,16 +129,7 @@ class Examples(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray, int, str]]):
         scales = self.photos.scales[self.indices[rng.integers(len(self.indices))]]
         large_enough = [s for s in scales if min(s.shape[:2]) >= side] or scales[:1]
         photo = large_enough[rng.integers(len(large_enough))]
-        side = min(side, min(photo.shape[:2]) // PHOTO_SIZE * PHOTO_SIZE)
-        top, left = (int(rng.integers(0, size - side + 1)) for size in photo.shape[:2])
-        crop = photo[top : top + side, left : left + side]
-        crop = np.rot90(crop, int(rng.integers(4)) if rng.random() < 0.3 else 0)  # mostly upright: haze knows up
-        if rng.random() < 0.5:
-            crop = crop[:, ::-1]
-        if rng.random() < _GREY:
-            crop = np.repeat(crop.mean(axis=2, keepdims=True), 3, axis=2)
-        crop = np.ascontiguousarray(crop).astype(np.float32) / 255
-        return crop ** np.float32(rng.uniform(1, 2.2)) if rng.random() < _DEEP else crop
+        return draw_crop(photo, min(side, min(photo.shape[:2]) // PHOTO_SIZE * PHOTO_SIZE), rng)
 
 
 def _degraded(truth: np.ndarray, kind: Ingredient, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
@@ -148,8 +142,10 @@ def _degraded(truth: np.ndarray, kind: Ingredient, rng: np.random.Generator) -> 
     if kind == "lowlight" and rng.random() < _LAMPS:
         truth, dark = night(truth, rng)
         return dark.image, truth, family_of(kind)
-    if kind == "sensor" and rng.random() < _SOFT:
-        truth = gaussian_blur(truth, draw_softness(rng))
+    if kind == "sensor":
+        truth = smooth_grain(truth, rng.uniform(*_GRAIN_LEVELS) / 255)
+        if rng.random() < _SOFT:
+            truth = gaussian_blur(truth, draw_softness(rng))
     return degrade(truth, kind, rng).image, truth, family_of(kind)
 
 
