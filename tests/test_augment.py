@@ -28,11 +28,11 @@ def test_a_crop_is_of_its_size_whatever_was_taken(shape: tuple[int, int]) -> Non
 
 def test_crops_of_a_coloured_photo_have_many_hues_and_some_have_none() -> None:
     photo = np.broadcast_to(np.array([200, 120, 100], np.uint8), (64, 64, 3))
-    crops = [draw_crop(photo, 64, np.random.default_rng(seed)).mean((0, 1)) for seed in range(100)]
+    crops = [draw_crop(photo, 64, np.random.default_rng(seed)).mean((0, 1)) for seed in range(300)]
     strongest = [int(np.argmax(crop)) for crop in crops if np.ptp(crop) > 0.02]
     assert {0, 1, 2} == set(strongest)
-    assert strongest.count(0) > 50  # as they are, in part
-    assert 0 < sum(np.ptp(crop) < 1e-5 for crop in crops) < 25
+    assert strongest.count(0) > 200  # most are as they are, or nearly
+    assert 0 < sum(np.ptp(crop) < 1e-5 for crop in crops) < 60
 
 
 def test_other_colours_are_as_light(muted: np.ndarray) -> None:
