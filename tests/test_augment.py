@@ -33,6 +33,8 @@ def test_crops_of_a_coloured_photo_have_many_hues_and_some_have_none() -> None:
     assert {0, 1, 2} == set(strongest)
     assert strongest.count(0) > 200  # most are as they are, or nearly
     assert 0 < sum(np.ptp(crop) < 1e-5 for crop in crops) < 60
+    kept = [draw_crop(photo, 64, np.random.default_rng(seed), recoloured=False).mean((0, 1)) for seed in range(50)]
+    assert all(int(np.argmax(crop)) == 0 for crop in kept if np.ptp(crop) > 0.02)
 
 
 def test_other_colours_are_as_light(muted: np.ndarray) -> None:

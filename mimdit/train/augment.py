@@ -25,8 +25,11 @@ TO_YCC = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.
 _TO_RGB = np.linalg.inv(TO_YCC)
 
 
-def draw_crop(photo: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
-    """u8[H,W,3] of at least `side` px → f32[side,side,3] in 0..1: a piece of it, or of something like it."""
+def draw_crop(photo: np.ndarray, side: int, rng: np.random.Generator, *, recoloured: bool = True) -> np.ndarray:
+    """u8[H,W,3] of at least `side` px → f32[side,side,3] in 0..1: a piece of it, or of something like it.
+
+    Without `recoloured` all hues are the photo's own.
+    """
     taken = side
     if rng.random() < _RESCALED:
         taken = min(round(side * float(np.exp(rng.uniform(0, np.log(_LARGER))))), *photo.shape[:2])
@@ -40,15 +43,17 @@ def draw_crop(photo: np.ndarray, side: int, rng: np.random.Generator) -> np.ndar
     if rng.random() < _GREY:
         crop = np.repeat(crop.mean(axis=2, keepdims=True), 3, axis=2)
     crop = np.ascontiguousarray(crop).astype(np.float32) / 255
-    if rng.random() < _RECOLOURED:
+    if recoloured and rng.random() < _RECOLOURED:
         angle = rng.uniform(-np.pi, np.pi) if rng.random() < _ANY_HUE else rng.normal(0, _TURN)
         crop = recolour(crop, angle, rng.uniform(*_SATURATION))
     return crop ** np.float32(rng.uniform(1, 2.2)) if rng.random() < _DEEP else crop
 
 
 def recolour(photo: np.ndarray, angle: float, saturation: float) -> np.ndarray:
-    """f32[H,W,3] in 0..1 → hues turned by `angle` (radians) and made stronger by `saturation`; luma stays, but for what
-    is clipped to 0..1."""
+    """f32[H,W,3] in 0..1 → hues turned by `angle` (radians) and made stronger by `saturation`, then cut to 0..1.
+
+    Luma stays, but for what is cut.
+    """
     cos, sin = saturation * np.cos(angle), saturation * np.sin(angle)
     turned = _TO_RGB @ np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]]) @ TO_YCC
     return np.clip(photo @ turned.T.astype(np.float32), 0, 1)

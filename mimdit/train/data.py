@@ -129,7 +129,8 @@ class Examples(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray, int, str]]):
         scales = self.photos.scales[self.indices[rng.integers(len(self.indices))]]
         large_enough = [s for s in scales if min(s.shape[:2]) >= side] or scales[:1]
         photo = large_enough[rng.integers(len(large_enough))]
-        return draw_crop(photo, min(side, min(photo.shape[:2]) // PHOTO_SIZE * PHOTO_SIZE), rng)
+        side = min(side, min(photo.shape[:2]) // PHOTO_SIZE * PHOTO_SIZE)
+        return draw_crop(photo, side, rng, recoloured=not self.kinds)  # choices are made on photos as they are
 
 
 def _degraded(truth: np.ndarray, kind: Ingredient, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
