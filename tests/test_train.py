@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -20,6 +21,7 @@ from mimdit.errors import CheckpointError, MimditError
 from mimdit.model.checkpoint import checkpoint_hash, load_model
 from mimdit.train.config import TrainConfig
 from mimdit.train.loop import train
+from mimdit.train.objective import CRITERIA
 from mimdit.train.pace import WAYS, Way, time_ways
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -159,6 +161,14 @@ def test_loss_falls(objective: str, photo_folder: Path, tmp_path: Path):
     train(config, photo_folder, tmp_path / "run", way=EAGER)
     losses = [row["loss"] for row in log_rows(tmp_path / "run") if "loss" in row]
     assert sum(losses[-6:]) < 0.8 * sum(losses[:6])
+
+
+@pytest.mark.parametrize(("criterion", "best"), [("charbonnier", 0.1), ("rmse", 0.3)], ids=["median", "mean"])
+def test_what_a_criterion_makes_of_pixels_that_may_be_either(criterion: str, best: float) -> None:
+    truth = torch.tensor([0.1, 0.1, 0.7]).repeat(1, 3, 4, 1)
+    guesses = [0.1, 0.2, 0.3, 0.4, 0.7]
+    errors = [float(CRITERIA[criterion](torch.full_like(truth, guess), truth)) for guess in guesses]
+    assert guesses[int(np.argmin(errors))] == best
 
 
 def test_ways_are_timed_and_the_fastest_is_kept(photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -107,7 +107,8 @@ class Objective(nn.Module):
         # Any noise, not only the constant of deployed graphs: the student learns to leave none of it in the photo.
         noise = _noise_like(degraded, generator)
         latent = self.model.sample(guidance, noise, self.config.sampling_steps)
-        losses = {"pixel": pixel_loss(self.model.codec.decode(latent, degraded, batch.image, skips), batch.truth)}
+        criterion = CRITERIA[self.config.criterion]
+        losses = {"pixel": criterion(self.model.codec.decode(latent, degraded, batch.image, skips), batch.truth)}
         reference = self._reference[0]
         if reference is not None and reference.device != batch.image.device:
             reference.to(batch.image.device)  # pyright: ignore[reportArgumentType]
@@ -152,6 +153,15 @@ class Objective(nn.Module):
 def pixel_loss(restored: Tensor, truth: Tensor) -> Tensor:
     """Charbonnier: like L1 each pixel pulls equally hard, so that dark and hazy photos do not drown the noisy ones."""
     return (restored.float() - truth).square().add(1e-6).sqrt().mean()
+
+
+def rmse_loss(restored: Tensor, truth: Tensor) -> Tensor:
+    """Root mean square error of each tile: where a pixel may have several values the mean of them is best, as for PSNR,
+    and not the median; and tiles pull equally hard."""
+    return (restored.float() - truth).square().mean((1, 2, 3)).add(1e-6).sqrt().mean()
+
+
+CRITERIA = {"charbonnier": pixel_loss, "rmse": rmse_loss}
 
 
 def prior_loss(routings: list[Routing], prior: Tensor) -> Tensor:
