@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import torch
 import typer
 from rich.progress import track
 
 from mimdit.benchmarks.table import TableContent, markdown_lines
+from mimdit.benchmarks.torch_models import TorchRuntime, restore_photo
 from mimdit.degrade import degrade
 from mimdit.degrade.light import to_bytes
 from mimdit.metrics import psnr
@@ -24,19 +24,20 @@ from mimdit.model.mimdit import MiMDiT
 from mimdit.targets import Degradation
 from mimdit.train.augment import TO_YCC
 from mimdit.train.data import PhotoScales
-from mimdit.views import photo_view
 
 _TILE = 256  # px
-_SCALES = (1, 2)  # of PhotoScales: 900 and 540 px
 _COLOURFUL = 0.02  # standard deviation of both chromas; tiles without colour say nothing about it
 
 
 def won(model: MiMDiT, truths: list[np.ndarray], kind: Degradation) -> np.ndarray:
     """f64[4]: mean gain in dB in RGB, luma and the two chromas; truth n, f32[H,W,3], is degraded with seed n."""
+    plan = model.shape.plan
+    variant = plan.variant if plan else "general"
+    runtime = TorchRuntime(model, steps=1)
     found = []
     for seed, truth in enumerate(truths):
         degraded = degrade(truth, kind, np.random.default_rng(seed)).image
-        restored = _restore(model, degraded)
+        restored = restore_photo(to_bytes(degraded), runtime, variant) / np.float32(255)
         planes = [(p, (p @ TO_YCC.T).transpose(2, 0, 1)) for p in (truth, degraded, restored)]
         (rgb, ycc), (rgb_before, ycc_before), (rgb_after, ycc_after) = planes
         pairs = [(rgb, rgb_before, rgb_after), *zip(ycc, ycc_before, ycc_after, strict=True)]
@@ -44,18 +45,12 @@ def won(model: MiMDiT, truths: list[np.ndarray], kind: Degradation) -> np.ndarra
     return np.mean(found, 0)
 
 
-@torch.inference_mode()
-def _restore(model: MiMDiT, tile: np.ndarray) -> np.ndarray:
-    image = torch.from_numpy(np.ascontiguousarray(tile.transpose(2, 0, 1)))[None]
-    restored = model(image, torch.from_numpy(photo_view(tile)))[0].numpy().transpose(1, 2, 0)
-    return to_bytes(restored) / np.float32(255)
-
-
 def _tiles(photos: PhotoScales, indices: list[int], each: int) -> Iterator[np.ndarray]:
-    """Up to `each` tiles f32[256,256,3] at random places of both scales of every photo: those that have colours."""
+    """Up to `each` tiles f32[256,256,3] at random places of every photo's smaller scales: those that have colours."""
     rng = np.random.default_rng(0)
     for i in indices:
-        for photo in (photos.scales[i][scale] for scale in _SCALES):
+        large_enough = [photo for photo in photos.scales[i][1:] if min(photo.shape[:2]) >= _TILE]
+        for photo in large_enough:
             for _ in range(each):
                 top, left = (int(rng.integers(0, size - _TILE + 1)) for size in photo.shape[:2])
                 tile = photo[top : top + _TILE, left : left + _TILE].astype(np.float32) / 255
@@ -66,7 +61,7 @@ def _tiles(photos: PhotoScales, indices: list[int], each: int) -> Iterator[np.nd
 def main(
     models: Annotated[list[Path], typer.Argument(help="Model folders that restore in one step.")],
     photos: Annotated[Path, typer.Option(help="The folder of photos that they were trained on.")],
-    kind: Annotated[str, typer.Option(help="The degradation, as training draws it.")] = "jpeg",
+    kind: Annotated[Degradation, typer.Option(help="The degradation, as training draws it.")] = "jpeg",
     count: Annotated[int, typer.Option(min=1, help="Photos that training kept for validation.")] = 8,
 ) -> None:
     """Compare what models win on their own photos and on others."""
@@ -75,9 +70,9 @@ def main(
     sets = {"trained on": list(_tiles(scales, trained, 1)), "held out": list(_tiles(scales, held_out, 7))}
     rows = []
     for path in track(models, description="models", transient=True):
-        model = load_model(path).eval()
+        model = load_model(path)
         for name, truths in sets.items():
-            gains = won(model, truths, kind)  # pyright: ignore[reportArgumentType]
+            gains = won(model, truths, kind)
             rows.append((str(path), name, str(len(truths)), *(f"{gain:+.2f}" for gain in gains)))
     header = ("model", "photos", "tiles", "dB won in RGB", "luma", "blue chroma", "red chroma")
     typer.echo("\n".join(markdown_lines(TableContent("", header, tuple(rows)))))

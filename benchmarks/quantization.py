@@ -164,7 +164,9 @@ def main(
     data: Annotated[Path | None, typer.Option(help="A data set. [default: the example photos]")] = None,
     only: Annotated[str, typer.Option(help="Degradations or data sets, NAME[,NAME].")] = "",
     limit: Annotated[int, typer.Option(min=1, help="Photos of each degradation.")] = 4,
-    threads: Annotated[tuple[int, int], typer.Option(min=1, help="Two numbers of threads to time with.")] = (1, 2),
+    threads: Annotated[
+        list[int] | None, typer.Option(min=1, help="Threads to time with, may be repeated; 1 and 2 by default.")
+    ] = None,
     samples: Annotated[int, typer.Option(min=1, help="Times of each bundle.")] = 31,
 ) -> None:
     """Measure bundles of one network and write the tables and the crops into a page."""
@@ -174,7 +176,7 @@ def main(
     groups = example_groups() if data is None else manifest_groups(data)
     names = [name for name in only.split(",") if name]
     load_found = os.getloadavg()[0]
-    found = lines(opened, select(groups, names, limit), threads, samples)
+    found = lines(opened, select(groups, names, limit), threads or [1, 2], samples)
     device = this_device()
     processor = device.processor or device.architecture
     made_by = {name: number for bundle in opened for name, number in bundle.manifest.built_with.items()}

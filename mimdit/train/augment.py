@@ -15,9 +15,9 @@ _RECOLOURED = 0.6  # share of crops of other colours: more or less saturated,
 _SATURATION = (0.5, 1.5)
 _TURN = 0.35  # with hues turned by this standard deviation in radians,
 _ANY_HUE = 0.2  # and this share of them by any angle
-_GRAIN = 5  # px; side of the window that tells grain from detail
 _GREY = 0.1  # share of black-and-white photos
 _DEEP = 0.1  # share of photos with deep shadows, up to those of values that no tone curve has lifted
+_GRAIN = 5  # px; side of the window that tells grain from detail
 
 # Full-range Y, Cb, Cr of R, G, B (JFIF), the colours that JPEG stores.
 TO_YCC = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])

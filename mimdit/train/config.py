@@ -56,13 +56,13 @@ class TrainConfig(BaseModel):
     forced_steps: int = 0
     taught_steps: int = 0
     balance_weight: float = 0.01
-    criterion: Literal["charbonnier", "rmse"] = Field(
-        default="charbonnier", description="error of a distilled student's tile; rmse is what PSNR is made of"
-    )
     # the flow
     pixel_weight: float = Field(default=0.0, ge=0, description="of the pixel loss of the decoded clean latent")
     # distillation
     sampling_steps: int = Field(default=1, gt=0, description="Euler steps that a distilled student takes")
+    criterion: Literal["charbonnier", "rmse"] = Field(
+        default="charbonnier", description="error of a distilled student's tile; rmse is what PSNR is made of"
+    )
     reference: Path | None = Field(
         default=None, description="model folder of the reference, whose trajectory is followed"
     )

@@ -156,8 +156,10 @@ def pixel_loss(restored: Tensor, truth: Tensor) -> Tensor:
 
 
 def rmse_loss(restored: Tensor, truth: Tensor) -> Tensor:
-    """Root mean square error of each tile: where a pixel may have several values the mean of them is best, as for PSNR,
-    and not the median; and tiles pull equally hard."""
+    """Root mean square error of each tile: tiles pull equally hard.
+
+    Where a pixel may have several values the mean of them is best, as for PSNR, and not the median.
+    """
     return (restored.float() - truth).square().mean((1, 2, 3)).add(1e-6).sqrt().mean()
 
 
