@@ -1,15 +1,17 @@
 """The dispatcher as an .onnx file. It is one whatever the bundle's target: it runs once a photo, before any tile."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from mimdit.errors import CheckFailedError
+from mimdit.bundle import open_bundle
+from mimdit.errors import CheckFailedError, CheckpointError
 from mimdit.export.onnx import OPSET, without_notes
 from mimdit.export.tiles import parity_inputs
 from mimdit.files import write_file
-from mimdit.manifest import DispatcherEntry
+from mimdit.manifest import MANIFEST_NAME, DispatcherEntry
 from mimdit.model.dispatcher import Dispatcher, example_inputs, load_dispatcher
 from mimdit.runtimes.onnx import OnnxModel
 from mimdit.views import CROP, CROPS, dispatcher_inputs
@@ -20,7 +22,16 @@ _PARITY_SIDE = 256  # px of the photos that parity is measured on
 
 
 def add_dispatcher(trained: Path, folder: Path) -> DispatcherEntry:
-    """Export the dispatcher in the folder `trained` into a bundle's `folder`; returns its entry in the manifest."""
+    """Export the dispatcher in the folder `trained` into a bundle's `folder`; returns its entry in the manifest.
+
+    If `trained` is a bundle, its dispatcher is taken as it is. Raises CheckpointError if there is none.
+    """
+    if (trained / MANIFEST_NAME).exists():
+        other = open_bundle(trained)
+        if other.manifest.dispatcher is None:
+            raise CheckpointError(f"{trained} has no dispatcher: name a bundle that has one, or a trained one's folder")
+        shutil.copyfile(other.file(other.manifest.dispatcher.file), folder / FILE)
+        return other.manifest.dispatcher.model_copy(update={"file": FILE})
     model, config = load_dispatcher(trained)
     export_dispatcher(model, folder / FILE)
     return DispatcherEntry(

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from mimdit.bundle import open_bundle
 from mimdit.degrade import defocus_blur, gaussian_noise, jpeg
 from mimdit.errors import CheckpointError
 from mimdit.export.dispatcher import FILE, TOLERANCE, add_dispatcher, export_dispatcher
@@ -190,6 +191,17 @@ def test_the_file_scores_like_the_network(tmp_path: Path) -> None:
     assert (tmp_path / FILE).stat().st_size < 600_000
     model, _ = load_dispatcher(tmp_path / "trained")
     assert export_dispatcher(model, tmp_path / "again.onnx") <= TOLERANCE
+
+
+def test_a_bundles_dispatcher_is_shipped_again_to_the_byte(small: Path, tmp_path: Path) -> None:
+    entry = add_dispatcher(small, tmp_path)
+    assert entry == open_bundle(small).manifest.dispatcher
+    assert (tmp_path / FILE).read_bytes() == (small / FILE).read_bytes()
+
+
+def test_a_bundle_without_a_dispatcher_has_none_to_ship(crafted: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"crafted\.mimdit has no dispatcher: name a bundle that has one"):
+        add_dispatcher(crafted, tmp_path)
 
 
 def test_a_damaged_dispatcher_is_one_clear_line(tmp_path: Path) -> None:

@@ -35,7 +35,8 @@ def build(
     tile: Annotated[str, typer.Option(help="Tile sides in px, e.g. 256 or 256,512: multiples of 64.")] = "256",
     steps: Annotated[int, typer.Option(min=1, max=1000, help="Student steps, unrolled in the graph.")] = 1,
     dispatcher: Annotated[
-        Path | None, typer.Option(help="Trained dispatcher to ship, so that --variant auto works.")
+        Path | None,
+        typer.Option(help="Dispatcher to ship, so that --variant auto works: a trained one, or a bundle's."),
     ] = None,
     calibration: Annotated[
         Path | None,
