@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mimdit.train.config import Ingredient, TrainConfig
 from mimdit.train.data import Examples, PhotoScales
@@ -43,6 +44,23 @@ def test_truths_of_dark_photos_are_well_exposed(photo_folder: Path, tmp_path: Pa
 def test_some_photos_have_no_colour(kind: Ingredient, photo_folder: Path, tmp_path: Path) -> None:
     grey = [bool(np.ptp(truth, axis=0).max() < 1e-6) for _, truth in _drawn(kind, photo_folder, tmp_path)]
     assert 0 < sum(grey) < MANY / 4
+
+
+def test_what_loses_detail_is_learned_where_there_is_some(tmp_path: Path) -> None:
+    """Of photos that are half smooth, half fine grain, JPEGs and blur show more than other kinds do, but not only."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i in range(2):
+        photo = np.full((256, 512, 3), 128, np.uint8)
+        photo[:, 256:] += np.random.default_rng(i).integers(0, 64, (256, 256, 1), np.uint8)
+        Image.fromarray(photo).save(folder / f"{i}.png")
+    detail = {
+        kind: np.array([np.abs(np.diff(truth, axis=2)).mean() for _, truth in _drawn(kind, folder, tmp_path)])
+        for kind in ("jpeg", "blur", "noise")
+    }
+    for kind in ("jpeg", "blur"):
+        assert detail[kind].mean() > 1.2 * detail["noise"].mean()
+        assert detail[kind].min() < 1e-3
 
 
 def test_truths_of_sensor_noise_are_softer_in_part(photo_folder: Path, tmp_path: Path) -> None:

@@ -86,12 +86,12 @@ def convolve(planes: Array, kernel: Array) -> Array:
 
 
 def draw_blur(rng: np.random.Generator) -> list[Step]:
-    """Two thirds of it motion, mostly curved, the rest defocus or Gaussian; then a little noise; half are JPEGs.
+    """Three quarters of it motion, mostly curved, the rest defocus or Gaussian; then a little noise; half are JPEGs.
 
     Half is blurred in linear light as a lens does, half in encoded values as data sets without a tone curve are.
     Without a file's traces a network learns to sharpen what no real file keeps, and brings out blocks instead.
     """
-    shape = str(rng.choice(["shake", "line", "defocus", "gaussian"], p=[0.5, 0.16, 0.17, 0.17]))
+    shape = str(rng.choice(["shake", "line", "defocus", "gaussian"], p=[0.6, 0.14, 0.13, 0.13]))
     if shape == "defocus":
         size = float(rng.uniform(0.8, 6))
         kernel = disc_kernel(size)

@@ -23,6 +23,8 @@ _SIDES = (1600, 900, 540)  # px; long sides of the scales that crops are taken f
 # Mean of a crop that has something to lose in haze or the dark. What a dark photo is to become is well exposed.
 _LEAST_LIGHT: dict[Ingredient, float] = {"haze": 0.15, "mixture": 0.15, "lowlight": 0.25}
 _TRIES = 4  # crops that are looked at for that
+# Of these kinds the busier of two crops is learned from: in skies little is lost, and half of most photos is sky.
+_DETAIL_LOST: tuple[Ingredient, ...] = ("blur", "jpeg")
 _LAMPS = 0.5  # share of nights with lamps
 # The training photos are scaled down, and sharp to the pixel. A camera's own files are not: lens, mosaic and its own
 # denoiser soften them, and most pictures are partly out of focus. Told apart from detail, blotches can be removed.
@@ -115,6 +117,8 @@ class Examples(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray, int, str]]):
             if truth.mean() >= _LEAST_LIGHT.get(kind, 0):
                 break
             truth = self._crop(side, rng)
+        if kind in _DETAIL_LOST and not self.kinds:
+            truth = max(truth, self._crop(side, rng), key=_detail)
         degraded, truth, family = _degraded(truth, kind, rng)
         corner = rng.integers(0, len(truth) - tile + 1, 2)
         if rng.random() < _UNCUT:
@@ -148,6 +152,11 @@ def _degraded(truth: np.ndarray, kind: Ingredient, rng: np.random.Generator) -> 
         if rng.random() < _SOFT:
             truth = gaussian_blur(truth, draw_softness(rng))
     return degrade(truth, kind, rng).image, truth, family_of(kind)
+
+
+def _detail(photo: np.ndarray) -> float:
+    """Mean difference of a pixel to the one beside it, 0..1."""
+    return float(np.abs(np.diff(photo.mean(axis=2))).mean())
 
 
 def draw_softness(rng: np.random.Generator) -> float:
