@@ -46,6 +46,7 @@ HEAVY = (
     "mimdit.export.identity",
     "mimdit.export.parity",
     "mimdit.export.shared_weights",
+    "mimdit.export.unpack",
     "mimdit.export.xnnpack_ops",
     "mimdit.quantize.build",
     "mimdit.quantize.candidates",

@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 
 from mimdit.bundle import default_bundle_path, open_bundle
 from mimdit.errors import CheckpointError
+from mimdit.export import unpack as command
+from mimdit.export.unpack import unpack
 from mimdit.model.checkpoint import load_model
 from mimdit.routing.inside import plan_difference
-from mimdit.train import unpack as command
-from mimdit.train.unpack import unpack
 
 STUDENT = Path(__file__).parent.parent / "weights" / "student-1"
 

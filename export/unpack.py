@@ -1,6 +1,6 @@
 """The frozen variants of a bundle as model folders again, to be tuned further: their weights are in its ONNX files.
 
-    python -m mimdit.train.unpack mimdit/default/default.mimdit weights/student-1 --out runs/small/final
+    python -m mimdit.export.unpack mimdit/default/default.mimdit weights/student-1 --out runs/small/final
 
 The student that they were frozen from gives the shape, and what the files hold only folded into constants (the time
 embedding). The bundle's hash of its checkpoint proves that nothing else was lost.
