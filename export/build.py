@@ -1,6 +1,5 @@
 """The only way to a bundle: graphs → converter → experts counted → parity → written, or nothing at all."""
 
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +12,7 @@ from mimdit.config import PHOTO_SIZE, TILE_OVERLAP
 from mimdit.errors import CheckFailedError, MimditError
 from mimdit.export.converter import Converter
 from mimdit.export.golden_tile import write_expected, write_picture
-from mimdit.export.graph import DeployableGraph
+from mimdit.export.graph import DeployableGraph, joint_hash
 from mimdit.export.parity import LOWEST_PSNR, check_parity
 from mimdit.manifest import (
     Calibration,
@@ -26,7 +25,6 @@ from mimdit.manifest import (
     PassedUnit,
     bundle_id,
 )
-from mimdit.model.checkpoint import checkpoint_hash
 from mimdit.routing.inside import plan_difference
 from mimdit.runtimes import find as find_runtime
 from mimdit.targets import Precision
@@ -54,9 +52,8 @@ def build(
     Raises CheckFailedError, and leaves no bundle, where the files hold other sub-experts than the plan or fail parity.
     """
     built_with = {name: _version(name) for name in ("mimdit", *converter.requires)}
-    hashes = [checkpoint_hash(graph.model) for graph in graphs]
     identity = bundle_id(
-        checkpoint=(checkpoint := hashlib.sha256("".join(hashes).encode()).hexdigest()),
+        checkpoint=(checkpoint := joint_hash(graphs)),
         plans=[graph.plan for graph in graphs],
         target=converter.target,
         precision=precision,

@@ -7,7 +7,9 @@ alone (the time embedding and every modulation made from it) is computed once an
 """
 
 import copy
+import hashlib
 import itertools
+from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ from torch import Tensor, nn
 
 from mimdit.config import PHOTO_SIZE
 from mimdit.errors import CheckpointError
+from mimdit.model.checkpoint import checkpoint_hash
 from mimdit.model.cost import gmac
 from mimdit.model.mimdit import MiMDiT
 from mimdit.model.sampler import TRAIN_TIMESTEPS, seed_noise, sigma_schedule
@@ -82,6 +85,11 @@ class DeployableGraph(nn.Module):
     def cost(self) -> tuple[int, float]:
         """Parameters (constants folded from the time left out) and 10⁹ multiply-accumulates for one tile."""
         return sum(p.numel() for p in self.model.parameters()), gmac(lambda: self(*self.example_inputs()))
+
+
+def joint_hash(graphs: Iterable[DeployableGraph]) -> str:
+    """sha256 over the weights of graphs in their order: what a manifest has as its checkpoint."""
+    return hashlib.sha256("".join(checkpoint_hash(graph.model) for graph in graphs).encode()).hexdigest()
 
 
 class _Clock:

@@ -6,7 +6,6 @@ The student that they were frozen from gives the shape, and what the files hold 
 embedding). The bundle's hash of its checkpoint proves that nothing else was lost.
 """
 
-import hashlib
 import re
 from pathlib import Path
 from typing import Annotated
@@ -19,8 +18,8 @@ from onnx import numpy_helper
 
 from mimdit.bundle import Bundle, open_bundle
 from mimdit.errors import CheckpointError
-from mimdit.export.graph import DeployableGraph
-from mimdit.model.checkpoint import checkpoint_hash, load_model, save_model
+from mimdit.export.graph import DeployableGraph, joint_hash
+from mimdit.model.checkpoint import load_model, save_model
 from mimdit.model.experts import SwinAttention
 from mimdit.model.mimdit import MiMDiT
 from mimdit.targets import Variant
@@ -40,11 +39,8 @@ def unpack(bundle: Bundle, student: MiMDiT) -> dict[Variant, MiMDiT]:
             " weights are whole in fp32 for onnx only"
         )
     models: dict[Variant, MiMDiT] = {variant: _model(bundle, variant, student) for variant in bundle.variants}
-    hashes = [
-        checkpoint_hash(DeployableGraph(models[entry.variant], tile=entry.tile, steps=entry.steps).model)
-        for entry in manifest.models
-    ]
-    if hashlib.sha256("".join(hashes).encode()).hexdigest() != manifest.checkpoint:
+    graphs = (DeployableGraph(models[e.variant], tile=e.tile, steps=e.steps) for e in manifest.models)
+    if joint_hash(graphs) != manifest.checkpoint:
         raise CheckpointError(f"{bundle.path.name} was not made from this student, or is of another version of mimdit")
     return models
 

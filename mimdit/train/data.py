@@ -23,7 +23,7 @@ _SIDES = (1600, 900, 540)  # px; long sides of the scales that crops are taken f
 # Mean of a crop that has something to lose in haze or the dark. What a dark photo is to become is well exposed.
 _LEAST_LIGHT: dict[Ingredient, float] = {"haze": 0.15, "mixture": 0.15, "lowlight": 0.25}
 _TRIES = 4  # crops that are looked at for that
-# Of these kinds the busier of two crops is learned from: in skies little is lost, and half of most photos is sky.
+# Of these kinds the busier of two crops is learned from: in skies and walls little is lost.
 _DETAIL_LOST: tuple[Ingredient, ...] = ("blur", "jpeg")
 _LAMPS = 0.5  # share of nights with lamps
 # The training photos are scaled down, and sharp to the pixel. A camera's own files are not: lens, mosaic and its own
