@@ -38,7 +38,14 @@ def unpack(bundle: Bundle, student: MiMDiT) -> dict[Variant, MiMDiT]:
             f"{bundle.path.name} is for {manifest.target} in {manifest.precision}:"
             " weights are whole in fp32 for onnx only"
         )
-    models: dict[Variant, MiMDiT] = {variant: _model(bundle, variant, student) for variant in bundle.variants}
+    models: dict[Variant, MiMDiT] = {}
+    for variant in bundle.variants:
+        try:
+            models[variant] = _model(bundle, variant, student)
+        except (LookupError, ValueError, RuntimeError):  # a weight without name, too few biases, another shape
+            raise CheckpointError(
+                f"{bundle.path.name}: {variant} has other layers than this student, which it was not made from"
+            ) from None
     graphs = (DeployableGraph(models[e.variant], tile=e.tile, steps=e.steps) for e in manifest.models)
     if joint_hash(graphs) != manifest.checkpoint:
         raise CheckpointError(f"{bundle.path.name} was not made from this student, or is of another version of mimdit")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mimdit.train.augment import draw_crop, recolour, smooth_grain
+from mimdit.train.augment import draw_crop, join, recolour, smooth_grain, warp
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
@@ -33,8 +33,41 @@ def test_crops_of_a_coloured_photo_have_many_hues_and_some_have_none() -> None:
     assert {0, 1, 2} == set(strongest)
     assert strongest.count(0) > 200  # most are as they are, or nearly
     assert 0 < sum(np.ptp(crop) < 1e-5 for crop in crops) < 60
-    kept = [draw_crop(photo, 64, np.random.default_rng(seed), recoloured=False).mean((0, 1)) for seed in range(50)]
+    kept = [draw_crop(photo, 64, np.random.default_rng(seed), varied=False).mean((0, 1)) for seed in range(50)]
     assert all(int(np.argmax(crop)) == 0 for crop in kept if np.ptp(crop) > 0.02)
+
+
+def test_a_warped_piece_lies_within_the_photo_and_keeps_its_gradients() -> None:
+    """Of a photo whose red is x and whose green is y the warp can be read from the colours."""
+    y, x = np.mgrid[:300, :400]
+    photo = np.stack([x / 400, y / 300, np.ones_like(x)], 2)
+    slopes = []
+    for seed in range(40):
+        piece = warp((photo * 255).astype(np.uint8), 64, np.random.default_rng(seed))
+        assert piece is not None
+        assert piece.shape == (64, 64, 3)
+        assert piece[..., 2].min() == 255  # nothing from beyond the edge
+        down, across = np.gradient(piece.astype(float), axis=(0, 1))
+        steps = np.array([[g[..., c].mean() for g in (across, down)] for c in (0, 1)]) * [[400 / 255], [300 / 255]]
+        slopes.append(np.sqrt(abs(np.linalg.det(steps))))  # the photo's px across one of the piece
+    assert 1.3 < min(slopes) < 1.8
+    assert 2.2 < max(slopes) < 3.2
+    assert len(set(np.round(slopes, 2))) > 20
+
+
+def test_a_photo_too_small_to_be_reduced_is_not_warped() -> None:
+    photo = np.zeros((80, 300, 3), np.uint8)
+    assert all(warp(photo, 64, np.random.default_rng(seed)) is None for seed in range(20))
+
+
+def test_joined_photos_have_the_light_of_the_first_and_the_detail_of_both(muted: np.ndarray) -> None:
+    plain = np.broadcast_to(np.array([0.5, 0.4, 0.3], np.float32), (32, 32, 3))
+    both = join(plain, muted, np.random.default_rng(3))
+    assert both.dtype == np.float32
+    np.testing.assert_allclose(both.mean((0, 1)), plain.mean((0, 1)), atol=0.01)
+    detail, theirs = (both - plain).ravel(), (muted - muted.mean((0, 1))).ravel()
+    assert np.corrcoef(detail, theirs)[0, 1] > 0.95
+    np.testing.assert_allclose(join(muted, plain, np.random.default_rng(3)), muted, atol=1e-5)
 
 
 def test_other_colours_are_as_light(muted: np.ndarray) -> None:

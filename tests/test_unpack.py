@@ -13,6 +13,7 @@ from mimdit.errors import CheckpointError
 from mimdit.export import unpack as command
 from mimdit.export.unpack import unpack
 from mimdit.model.checkpoint import load_model
+from mimdit.model.mimdit import MiMDiT
 from mimdit.routing.inside import plan_difference
 
 STUDENT = Path(__file__).parent.parent / "weights" / "student-1"
@@ -46,3 +47,10 @@ def test_only_whole_weights_are_unpacked() -> None:
     half = replace(bundle, manifest=bundle.manifest.model_copy(update={"precision": "fp16"}))
     with pytest.raises(CheckpointError, match="for onnx in fp16: weights are whole in fp32 for onnx only"):
         unpack(half, load_model(STUDENT))
+
+
+def test_a_student_of_another_shape_is_refused() -> None:
+    student = load_model(STUDENT)
+    smaller = MiMDiT.from_preset(student.shape.model_copy(update={"branch_channels": 64}))
+    with pytest.raises(CheckpointError, match="has other layers than this student"):
+        unpack(open_bundle(), smaller)

@@ -16,7 +16,7 @@ from mimdit.errors import CheckpointError, PhotoError
 from mimdit.files import write_file
 from mimdit.routing.prior import family_of, prior_experts
 from mimdit.targets import DEGRADATIONS, Degradation
-from mimdit.train.augment import draw_crop, smooth_grain
+from mimdit.train.augment import draw_crop, join, smooth_grain
 from mimdit.train.config import Ingredient, TrainConfig
 
 _SIDES = (1600, 900, 540)  # px; long sides of the scales that crops are taken from: fine grain to small pictures
@@ -25,6 +25,7 @@ _LEAST_LIGHT: dict[Ingredient, float] = {"haze": 0.15, "mixture": 0.15, "lowligh
 _TRIES = 4  # crops that are looked at for that
 # Of these kinds the busier of two crops is learned from: in skies and walls little is lost.
 _DETAIL_LOST: tuple[Ingredient, ...] = ("blur", "jpeg")
+_JOINED = 0.5  # share of those that have the detail of both
 _LAMPS = 0.5  # share of nights with lamps
 # The training photos are scaled down, and sharp to the pixel. A camera's own files are not: lens, mosaic and its own
 # denoiser soften them, and most pictures are partly out of focus. Told apart from detail, blotches can be removed.
@@ -118,7 +119,11 @@ class Examples(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray, int, str]]):
                 break
             truth = self._crop(side, rng)
         if kind in _DETAIL_LOST and not self.kinds:
-            truth = max(truth, self._crop(side, rng), key=_detail)
+            other = self._crop(side, rng)
+            if rng.random() < _JOINED and truth.shape == other.shape:
+                truth = join(truth, other, rng)
+            else:
+                truth = max(truth, other, key=detail_of)
         degraded, truth, family = _degraded(truth, kind, rng)
         corner = rng.integers(0, len(truth) - tile + 1, 2)
         if rng.random() < _UNCUT:
@@ -134,7 +139,7 @@ class Examples(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray, int, str]]):
         large_enough = [s for s in scales if min(s.shape[:2]) >= side] or scales[:1]
         photo = large_enough[rng.integers(len(large_enough))]
         side = min(side, min(photo.shape[:2]) // PHOTO_SIZE * PHOTO_SIZE)
-        return draw_crop(photo, side, rng, recoloured=not self.kinds)  # choices are made on photos as they are
+        return draw_crop(photo, side, rng, varied=not self.kinds)  # choices are made on photos as they are
 
 
 def _degraded(truth: np.ndarray, kind: Ingredient, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
@@ -154,7 +159,7 @@ def _degraded(truth: np.ndarray, kind: Ingredient, rng: np.random.Generator) -> 
     return degrade(truth, kind, rng).image, truth, family_of(kind)
 
 
-def _detail(photo: np.ndarray) -> float:
+def detail_of(photo: np.ndarray) -> float:
     """Mean difference of a pixel to the one beside it, 0..1."""
     return float(np.abs(np.diff(photo.mean(axis=2))).mean())
 
