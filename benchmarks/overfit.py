@@ -1,10 +1,9 @@
-"""What a trained model has learned by heart: what it wins on photos that it was trained on and on others.
+"""What a trained model has learned by heart: what it wins on photos that it was trained on and on others, by colour.
 
     python -m mimdit.benchmarks.overfit MODEL... --photos DIR --kind jpeg
 
 Different photos are differently hard to restore. But luma and chroma are hard together: a model that wins more in the
-chroma of its own photos than in others', when in luma it does not, remembers colours. And photos rich in detail are
-few: what it wins in them far beyond what it wins in others', it remembers. A Markdown table goes to stdout.
+chroma of its own photos than in others', when in luma it does not, remembers colours. A Markdown table goes to stdout.
 """
 
 from collections.abc import Iterator
@@ -24,10 +23,9 @@ from mimdit.model.checkpoint import load_model
 from mimdit.model.mimdit import MiMDiT
 from mimdit.targets import Degradation
 from mimdit.train.augment import TO_YCC
-from mimdit.train.data import PhotoScales, detail_of
+from mimdit.train.data import PhotoScales
 
 _TILE = 256  # px
-_BUSY = 0.03  # mean difference of a pixel to the one beside it; a fifth of the tiles have more
 _COLOURFUL = 0.02  # standard deviation of both chromas; tiles without colour say nothing about it
 
 
@@ -74,11 +72,9 @@ def main(
     for path in track(models, description="models", transient=True):
         model = load_model(path)
         for name, truths in sets.items():
-            for detail, busy in (("little", False), ("much", True)):
-                if alike := [truth for truth in truths if (detail_of(truth) > _BUSY) == busy]:
-                    gains = won(model, alike, kind)
-                    rows.append((str(path), name, detail, str(len(alike)), *(f"{gain:+.2f}" for gain in gains)))
-    header = ("model", "photos", "detail", "tiles", "dB won in RGB", "luma", "blue chroma", "red chroma")
+            gains = won(model, truths, kind)
+            rows.append((str(path), name, str(len(truths)), *(f"{gain:+.2f}" for gain in gains)))
+    header = ("model", "photos", "tiles", "dB won in RGB", "luma", "blue chroma", "red chroma")
     typer.echo("\n".join(markdown_lines(TableContent("", header, tuple(rows)))))
 
 

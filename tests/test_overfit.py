@@ -42,8 +42,7 @@ def test_photos_that_were_trained_on_stand_beside_those_that_were_not(nano: MiMD
     photos = tmp_path / "photos"
     photos.mkdir()
     for i in range(3):
-        squares = 12 if i == 0 else 120  # the first is held out
-        small = np.random.default_rng(i).integers(30, 226, (squares, squares, 3), np.uint8)
+        small = np.random.default_rng(i).integers(30, 226, (12, 12, 3), np.uint8)
         Image.fromarray(small).resize((300, 280), Image.Resampling.BICUBIC).save(photos / f"{i}.png")
     save_model(nano, tmp_path / "run" / "model")
     app = typer.Typer()
@@ -51,5 +50,5 @@ def test_photos_that_were_trained_on_stand_beside_those_that_were_not(nano: MiMD
     ran = CliRunner().invoke(app, [str(tmp_path / "run" / "model"), "--photos", str(photos), "--count", "1"])
     assert ran.exit_code == 0, ran.output
     rows = [line.split("|") for line in ran.output.splitlines() if str(tmp_path) in line]
-    assert [[cell.strip() for cell in row[2:4]] for row in rows] == [["trained on", "much"], ["held out", "little"]]
-    assert [int(row[4]) for row in rows] == [4, 14]  # of two photos one tile in each of two scales; of one photo seven
+    assert [row[2].strip() for row in rows] == ["trained on", "held out"]
+    assert [int(row[3]) for row in rows] == [4, 14]  # of two photos one tile in each of two scales; of one photo seven

@@ -8,8 +8,6 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import uniform_filter
 
-# Recoloured they were still known by their texture: of busy tiles `dejpeg` restored 3 dB in photos that it was trained
-# on, 1 dB in others. No pixel of a warped crop is a pixel of the photo.
 _WARPED = 0.75  # share of crops that are turned, stretched, slanted and reduced
 _ANGLE = 0.25  # radians; standard deviation of the turn
 _STRETCH = 0.25  # width over height, natural logarithm at most
@@ -92,7 +90,7 @@ def warp(photo: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray |
 def join(photo: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Two f32[H,W,3] in 0..1 → the first with the other's detail on it, stronger or weaker, cut to 0..1.
 
-    Few photos are rich in detail, and theirs is learned by heart on what it lies on in them.
+    Few photos are rich in detail; so more are.
     """
     detail = other - uniform_filter(other, _DETAIL, axes=(0, 1))
     return np.clip(photo + np.float32(rng.uniform(*_STRENGTH)) * detail, 0, 1)

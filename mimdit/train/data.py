@@ -123,7 +123,7 @@ class Examples(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray, int, str]]):
             if rng.random() < _JOINED and truth.shape == other.shape:
                 truth = join(truth, other, rng)
             else:
-                truth = max(truth, other, key=detail_of)
+                truth = max(truth, other, key=_detail)
         degraded, truth, family = _degraded(truth, kind, rng)
         corner = rng.integers(0, len(truth) - tile + 1, 2)
         if rng.random() < _UNCUT:
@@ -159,7 +159,7 @@ def _degraded(truth: np.ndarray, kind: Ingredient, rng: np.random.Generator) -> 
     return degrade(truth, kind, rng).image, truth, family_of(kind)
 
 
-def detail_of(photo: np.ndarray) -> float:
+def _detail(photo: np.ndarray) -> float:
     """Mean difference of a pixel to the one beside it, 0..1."""
     return float(np.abs(np.diff(photo.mean(axis=2))).mean())
 
