@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from mimdit.benchmarks.accuracy_report import Summary
 from mimdit.benchmarks.datasets import CLEAN
+from mimdit.benchmarks.methods import AUTO
 from mimdit.targets import VARIANTS
 
 __all__ = ["Bar", "bars"]
@@ -27,6 +28,7 @@ _ABOVE_PEERS: dict[tuple[str, str], tuple[str, float]] = {  # the peers' common 
     ("lowlight", "lowlight_real"): ("CLAHE", 5.0),
 }
 _CLEAN_KEPT = {variant: 28.0 if variant in ("dehaze", "lowlight") else 38.0 for variant in VARIANTS}
+_AUTO_KEPT = 100.0  # what a photo is given that is equal to the bit
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def bars(summaries: Sequence[Summary], method: str, clean: str = "clean_cbsd34")
             above = f"{name} + {more:g}" if more else f"above {name}"
             rows.append(Bar(f"{key[0]} ({key[1]}), {above}", best + more, found.restored.psnr))
     for s in summaries:
-        wanted = _CLEAN_KEPT.get(s.variant) if s.variant in VARIANTS else None
+        wanted = _AUTO_KEPT if s.variant == AUTO else _CLEAN_KEPT.get(s.variant) if s.variant in VARIANTS else None
         ours_clean = s.method == method and (s.degradation, s.dataset) == (CLEAN, clean)
         if ours_clean and wanted is not None and s.restored.psnr is not None:
             rows.append(Bar(f"clean photos through {s.variant}", wanted, s.restored.psnr))

@@ -66,7 +66,7 @@ def test_what_loses_detail_is_learned_where_there_is_some(tmp_path: Path) -> Non
 def test_truths_of_sensor_noise_are_softer_in_part(photo_folder: Path, tmp_path: Path) -> None:
     soft, sharp = (
         np.array([np.abs(np.diff(truth, axis=2)).mean() for _, truth in _drawn(kind, photo_folder, tmp_path)])
-        for kind in ("sensor", "jpeg")
+        for kind in ("sensor", "noise")
     )
     assert np.median(soft) < 0.8 * np.median(sharp)
     assert soft.max() > 0.8 * sharp.max()  # not all
