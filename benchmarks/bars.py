@@ -27,8 +27,10 @@ _ABOVE_PEERS: dict[tuple[str, str], tuple[str, float]] = {  # the peers' common 
     ("haze", "dehaze_reside"): ("dark-channel prior", 0.0),
     ("lowlight", "lowlight_real"): ("CLAHE", 5.0),
 }
-_CLEAN_KEPT = {variant: 28.0 if variant in ("dehaze", "lowlight") else 38.0 for variant in VARIANTS}
-_AUTO_KEPT = 100.0  # what a photo is given that is equal to the bit
+_CLEAN_KEPT: dict[str, float] = {  # dB; a photo that is equal to the bit is given 100
+    **{variant: 28.0 if variant in ("dehaze", "lowlight") else 38.0 for variant in VARIANTS},
+    AUTO: 100.0,
+}
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def bars(summaries: Sequence[Summary], method: str, clean: str = "clean_cbsd34")
             above = f"{name} + {more:g}" if more else f"above {name}"
             rows.append(Bar(f"{key[0]} ({key[1]}), {above}", best + more, found.restored.psnr))
     for s in summaries:
-        wanted = _AUTO_KEPT if s.variant == AUTO else _CLEAN_KEPT.get(s.variant) if s.variant in VARIANTS else None
+        wanted = _CLEAN_KEPT.get(s.variant or "")
         ours_clean = s.method == method and (s.degradation, s.dataset) == (CLEAN, clean)
         if ours_clean and wanted is not None and s.restored.psnr is not None:
             rows.append(Bar(f"clean photos through {s.variant}", wanted, s.restored.psnr))

@@ -13,39 +13,28 @@ import numpy as np
 import typer
 from rich.progress import track
 
+from mimdit.benchmarks.photo_tiles import photo_tiles
 from mimdit.benchmarks.table import TableContent, markdown_lines
 from mimdit.benchmarks.torch_models import TorchRuntime, restore_photo
-from mimdit.degrade.blur import blur, disc_kernel, gaussian_kernel, motion_kernel
+from mimdit.degrade import defocus_blur, gaussian_blur, gaussian_noise, motion_blur
 from mimdit.degrade.light import to_bytes
 from mimdit.metrics import psnr
 from mimdit.model.checkpoint import load_model
 from mimdit.train.data import PhotoScales
 
-_TILE = 256  # px
-_NOISE = 1 / 255  # standard deviation of what the camera adds
-_KERNELS: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
-    "shake": lambda rng: motion_kernel(rng.uniform(6, 26), rng.uniform(0, 360), rng.uniform(30, 180), rng),
-    "line": lambda rng: motion_kernel(rng.uniform(4, 26), rng.uniform(0, 360), 0, rng),
-    "defocus": lambda rng: disc_kernel(rng.uniform(1, 6)),
-    "gaussian": lambda rng: gaussian_kernel(rng.uniform(0.8, 4)),
+_NOISE = 1  # of 255; standard deviation of what the camera adds
+_BLURS: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
+    "shake": lambda photo, rng: motion_blur(photo, rng.uniform(6, 26), rng.uniform(0, 360), rng.uniform(30, 180), rng),
+    "line": lambda photo, rng: motion_blur(photo, rng.uniform(4, 26), rng.uniform(0, 360), 0, rng),
+    "defocus": lambda photo, rng: defocus_blur(photo, rng.uniform(1, 6)),
+    "gaussian": lambda photo, rng: gaussian_blur(photo, rng.uniform(0.8, 4)),
 }
 
 
 def blurred(truth: np.ndarray, kind: str, seed: int) -> np.ndarray:
     """f32[H,W,3] in 0..1 → u8[H,W,3], blurred in linear light by a kernel drawn from `seed`, with a little noise."""
     rng = np.random.default_rng(seed)
-    image = blur(truth, _KERNELS[kind](rng), linear=True)
-    return to_bytes(np.clip(image + rng.normal(0, _NOISE, image.shape), 0, 1))
-
-
-def _tiles(photos: PhotoScales, indices: list[int], each: int) -> list[np.ndarray]:
-    """`each` tiles f32[256,256,3] at random places of every photo's smaller scales."""
-    rng = np.random.default_rng(0)
-    large_enough = [p for i in indices for p in photos.scales[i][1:] if min(p.shape[:2]) >= _TILE]
-    corners = [
-        (p, *(int(rng.integers(0, s - _TILE + 1)) for s in p.shape[:2])) for p in large_enough for _ in range(each)
-    ]
-    return [p[y : y + _TILE, x : x + _TILE].astype(np.float32) / 255 for p, y, x in corners]
+    return to_bytes(gaussian_noise(_BLURS[kind](truth, rng), _NOISE, rng))
 
 
 def main(
@@ -56,17 +45,17 @@ def main(
 ) -> None:
     """Compare what models win in each kind of blur."""
     scales = PhotoScales(photos, models[0].resolve().parents[1] / ".photo-cache")
-    truths = _tiles(scales, scales.split(count)[1], each)
+    truths = list(photo_tiles(scales, scales.split(count)[1], each))
+    pairs = {kind: [(truth, blurred(truth, kind, seed)) for seed, truth in enumerate(truths)] for kind in _BLURS}
     rows = []
     for path in track(models, description="models", transient=True):
         runtime = TorchRuntime(load_model(path), steps=1)
         gains = []
-        for kind in _KERNELS:
-            pairs = [(truth, blurred(truth, kind, seed)) for seed, truth in enumerate(truths)]
-            won = [psnr(restore_photo(i, runtime, "deblur") / 255, t) - psnr(i / 255, t) for t, i in pairs]
+        for kind in _BLURS:
+            won = [psnr(restore_photo(i, runtime, "deblur") / 255, t) - psnr(i / 255, t) for t, i in pairs[kind]]
             gains.append(f"{np.mean(won):+.2f}")
         rows.append((str(path), str(len(truths)), *gains))
-    header = ("model", "tiles", *(f"dB won, {kind}" for kind in _KERNELS))
+    header = ("model", "tiles", *(f"dB won, {kind}" for kind in _BLURS))
     typer.echo("\n".join(markdown_lines(TableContent("", header, tuple(rows)))))
 
 

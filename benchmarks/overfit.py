@@ -6,7 +6,6 @@ Different photos are differently hard to restore. But luma and chroma are hard t
 chroma of its own photos than in others', when in luma it does not, remembers colours. A Markdown table goes to stdout.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +13,7 @@ import numpy as np
 import typer
 from rich.progress import track
 
+from mimdit.benchmarks.photo_tiles import photo_tiles
 from mimdit.benchmarks.table import TableContent, markdown_lines
 from mimdit.benchmarks.torch_models import TorchRuntime, restore_photo
 from mimdit.degrade import degrade
@@ -25,7 +25,6 @@ from mimdit.targets import Degradation
 from mimdit.train.augment import TO_YCC
 from mimdit.train.data import PhotoScales
 
-_TILE = 256  # px
 _COLOURFUL = 0.02  # standard deviation of both chromas; tiles without colour say nothing about it
 
 
@@ -45,17 +44,10 @@ def won(model: MiMDiT, truths: list[np.ndarray], kind: Degradation) -> np.ndarra
     return np.mean(found, 0)
 
 
-def _tiles(photos: PhotoScales, indices: list[int], each: int) -> Iterator[np.ndarray]:
-    """Up to `each` tiles f32[256,256,3] at random places of every photo's smaller scales: those that have colours."""
-    rng = np.random.default_rng(0)
-    for i in indices:
-        large_enough = [photo for photo in photos.scales[i][1:] if min(photo.shape[:2]) >= _TILE]
-        for photo in large_enough:
-            for _ in range(each):
-                top, left = (int(rng.integers(0, size - _TILE + 1)) for size in photo.shape[:2])
-                tile = photo[top : top + _TILE, left : left + _TILE].astype(np.float32) / 255
-                if (tile @ TO_YCC[1:].T).std((0, 1)).min() > _COLOURFUL:
-                    yield tile
+def _coloured(photos: PhotoScales, indices: list[int], each: int) -> list[np.ndarray]:
+    """Of `photo_tiles` those that have colours."""
+    tiles = photo_tiles(photos, indices, each)
+    return [tile for tile in tiles if (tile @ TO_YCC[1:].T).std((0, 1)).min() > _COLOURFUL]
 
 
 def main(
@@ -67,7 +59,7 @@ def main(
     """Compare what models win on their own photos and on others."""
     scales = PhotoScales(photos, models[0].resolve().parents[1] / ".photo-cache")
     trained, held_out = scales.split(count)
-    sets = {"trained on": list(_tiles(scales, trained, 1)), "held out": list(_tiles(scales, held_out, 7))}
+    sets = {"trained on": _coloured(scales, trained, 1), "held out": _coloured(scales, held_out, 7)}
     rows = []
     for path in track(models, description="models", transient=True):
         model = load_model(path)

@@ -142,6 +142,17 @@ def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def colourful_photos(tmp_path: Path) -> Path:
+    """Three photos of 300×280 px, large enough for whole tiles."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i in range(3):
+        small = np.random.default_rng(i).integers(30, 226, (12, 12, 3), np.uint8)
+        Image.fromarray(small).resize((300, 280), Image.Resampling.BICUBIC).save(folder / f"{i}.png")
+    return folder
+
+
+@pytest.fixture
 def crafted(tmp_path: Path) -> Path:
     """The folder of a sound bundle."""
     folder = tmp_path / "crafted.mimdit"

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
-from PIL import Image
 from typer.testing import CliRunner
 
 from mimdit.benchmarks import blurs
@@ -27,17 +26,12 @@ def test_every_kind_spreads_a_spot_and_keeps_its_light(kind: str) -> None:
     assert linear[0] == pytest.approx(linear[1], rel=0.02)
 
 
-def test_what_leaves_blur_alone_wins_nothing(nano: MiMDiT, tmp_path: Path) -> None:
+def test_what_leaves_blur_alone_wins_nothing(nano: MiMDiT, colourful_photos: Path, tmp_path: Path) -> None:
     """An untrained network adds nothing to the photo: its last layers begin as nothing."""
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    for i in range(2):
-        small = np.random.default_rng(i).integers(30, 226, (24, 24, 3), np.uint8)
-        Image.fromarray(small).resize((300, 280), Image.Resampling.BICUBIC).save(photos / f"{i}.png")
     save_model(nano, tmp_path / "run" / "model")
     app = typer.Typer()
     app.command()(blurs.main)
-    arguments = [str(tmp_path / "run" / "model"), "--photos", str(photos), "--count", "1", "--each", "1"]
+    arguments = [str(tmp_path / "run" / "model"), "--photos", str(colourful_photos), "--count", "1", "--each", "1"]
     ran = CliRunner().invoke(app, arguments)
     assert ran.exit_code == 0, ran.output
     (row,) = [line.split("|")[2:-1] for line in ran.output.splitlines() if str(tmp_path) in line]

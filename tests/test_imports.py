@@ -30,6 +30,7 @@ HEAVY = (
     "mimdit.benchmarks.equal_budget",
     "mimdit.benchmarks.freezing",
     "mimdit.benchmarks.narrowing",
+    "mimdit.benchmarks.photo_tiles",
     "mimdit.benchmarks.blurs",
     "mimdit.benchmarks.overfit",
     "mimdit.benchmarks.regret",

@@ -38,16 +38,13 @@ def test_what_tints_a_photo_loses_in_one_chroma_only(nano: MiMDiT, colourful: np
     assert blue < luma - 3
 
 
-def test_photos_that_were_trained_on_stand_beside_those_that_were_not(nano: MiMDiT, tmp_path: Path) -> None:
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    for i in range(3):
-        small = np.random.default_rng(i).integers(30, 226, (12, 12, 3), np.uint8)
-        Image.fromarray(small).resize((300, 280), Image.Resampling.BICUBIC).save(photos / f"{i}.png")
+def test_photos_that_were_trained_on_stand_beside_those_that_were_not(
+    nano: MiMDiT, colourful_photos: Path, tmp_path: Path
+) -> None:
     save_model(nano, tmp_path / "run" / "model")
     app = typer.Typer()
     app.command()(overfit.main)
-    ran = CliRunner().invoke(app, [str(tmp_path / "run" / "model"), "--photos", str(photos), "--count", "1"])
+    ran = CliRunner().invoke(app, [str(tmp_path / "run" / "model"), "--photos", str(colourful_photos), "--count", "1"])
     assert ran.exit_code == 0, ran.output
     rows = [line.split("|") for line in ran.output.splitlines() if str(tmp_path) in line]
     assert [row[2].strip() for row in rows] == ["trained on", "held out"]

@@ -63,11 +63,8 @@ def _cut(photo: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
 
 def warp(photo: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray | None:
     """A turned, stretched, slanted and reduced piece; None of a photo that is too small for one."""
-    angle, stretch, slant = (
-        rng.normal(0, _ANGLE),
-        np.exp(rng.uniform(-_STRETCH, _STRETCH) / 2),
-        rng.uniform(-_SLANT, _SLANT),
-    )
+    angle, stretch = rng.normal(0, _ANGLE), np.exp(rng.uniform(-_STRETCH, _STRETCH) / 2)
+    slant = rng.uniform(-_SLANT, _SLANT)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     shape = turn @ np.array([[stretch, slant], [0, 1 / stretch]])  # crop's x, y from its middle → photo's
     half = np.abs(shape).sum(1) * side / 2
