@@ -1,4 +1,4 @@
-"""The dispatcher's confusion matrix: what is wrong with a photo × which variant `--variant auto` would use.
+"""The confusion matrix of `auto`: what is wrong with a photo × which variant it would use.
 
     python -m mimdit.benchmarks.confusion DATA [BUNDLE]
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mimdit.benchmarks.datasets import Group, manifest_groups
 from mimdit.bundle import open_bundle
-from mimdit.runtimes.dispatch import Dispatcher
+from mimdit.runtimes.restore import Restorer
 from mimdit.targets import VARIANTS
 
 NONE = "none"  # leave the photo alone
@@ -34,11 +34,11 @@ class ConfusionRow:
         return self.answers[self.wanted] / max(1, self.answers.total())
 
 
-def confusion(dispatcher: Dispatcher, groups: Iterable[Group]) -> list[ConfusionRow]:
+def confusion(restorer: Restorer, groups: Iterable[Group]) -> list[ConfusionRow]:
     """One row a group, in their order. Raises PhotoError for a photo that cannot be read."""
     rows = []
     for group in groups:
-        answers = Counter(dispatcher.choose(case.load().input) or NONE for case in group.cases)
+        answers = Counter("+".join(restorer.judge(case.load().input)[1]) or NONE for case in group.cases)
         rows.append(ConfusionRow(f"{group.degradation} ({group.dataset})", group.variant or NONE, answers))
     return rows
 
@@ -56,8 +56,7 @@ def markdown(rows: Iterable[ConfusionRow]) -> str:
 
 
 def main(data: Path, bundle: Path | None) -> None:
-    dispatcher = Dispatcher(open_bundle(bundle))
-    sys.stdout.write(markdown(confusion(dispatcher, manifest_groups(data))))
+    sys.stdout.write(markdown(confusion(Restorer(open_bundle(bundle)), manifest_groups(data))))
 
 
 if __name__ == "__main__":

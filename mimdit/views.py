@@ -45,6 +45,13 @@ def photo_crops(photo: Pixels, crop: int, crops: int) -> np.ndarray:
     return np.stack(cut)
 
 
+def crop_origins(height: int, width: int, crop: int = CROP, crops: int = CROPS) -> list[tuple[int, int]]:
+    """Rows and columns where `photo_crops`'s crops of a photo begin, in their order."""
+    side = isqrt(crops)
+    rows, columns = (_grid(size, crop, side) for size in (height, width))
+    return [(int(y[0]), int(x[0])) for y in rows for x in columns]
+
+
 def _grid(size: int, crop: int, side: int) -> list[np.ndarray]:
     """`side` index arrays int[crop], spread evenly over `size` pixels, each beginning where a JPEG block begins."""
     line = mirror(max(size, crop), size)

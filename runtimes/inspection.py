@@ -43,7 +43,7 @@ class Inspection:
 
 
 def inspect(photo: np.ndarray, restorer: Restorer) -> Inspection:
-    """[H,W,3] in the working space of any pixel dtype → what there is to say about it. Restores nothing."""
+    """[H,W,3] in the working space of any pixel dtype → what there is to say about it."""
     scores, variants = restorer.judge(photo)
     measured = facts(photo)
     height, width = photo.shape[:2]
@@ -55,7 +55,7 @@ def suggestion(variants: tuple[Variant, ...], measured: Facts) -> str:
     """What to do, in a sentence or two: what `auto` would use, and what speaks for another variant."""
     seen = _evidence(measured)
     if not variants:
-        first = "The dispatcher sees nothing to restore, so --variant auto leaves the photo as it is."
+        first = "Nothing to restore is seen, so --variant auto leaves the photo as it is."
     else:
         causes = " and ".join(_CAUSES[variant] for variant in variants)
         first = f"The dispatcher sees {causes}: --variant auto uses {', then '.join(variants)}."

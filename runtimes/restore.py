@@ -12,6 +12,7 @@ from mimdit.errors import BundleError, PhotoError
 from mimdit.pixels import Pixels, check_photo, from_unit, to_unit
 from mimdit.runtimes.base import Runtime
 from mimdit.runtimes.dispatch import Dispatcher
+from mimdit.runtimes.second_look import NOT_ASKED, busiest_window, is_seen
 from mimdit.runtimes.tiler import Progress, Window, restore_strips, tile_count
 from mimdit.runtimes.units import open_trusted
 from mimdit.runtimes.view import WholePhotoView
@@ -116,7 +117,8 @@ class Restorer:
         return Restored(pixels, variants, scores, f"{runtime.name}/{runtime.unit}", runtime.tile, view)
 
     def judge(self, photo: Pixels) -> tuple[dict[Variant, float] | None, tuple[Variant, ...]]:
-        """What `auto` sees and does: the dispatcher's scores, and the variants that it chooses.
+        """What `auto` sees and does: the dispatcher's scores, and those of the variants that it chooses which find
+        something to restore (`second_look`).
 
         Once per photo, never per tile: two halves of one picture must not be restored differently. A bundle of one
         variant uses it unasked, with None for the scores.
@@ -127,7 +129,15 @@ class Restorer:
             if self._dispatcher is None:
                 self._dispatcher = Dispatcher(self._bundle, self._threads)
         scores = self._dispatcher.scores(photo)
-        return scores, self._dispatcher.chain(scores)
+        chosen = self._dispatcher.chain(scores)
+        return scores, tuple(name for name in chosen if name in NOT_ASKED or self._finds(photo, name))
+
+    def _finds(self, photo: Pixels, name: Variant) -> bool:
+        window = busiest_window(photo)
+        restored = np.empty((window.height, window.width, 3), photo.dtype)
+        runtime = self._runtime(name, photo.shape[0], photo.shape[1])
+        self._restore(photo, restored, window, runtime, name in SETS_LIGHT, 1.0, None)
+        return is_seen(window.of(photo), restored)
 
     def _restore(
         self,

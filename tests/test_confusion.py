@@ -9,8 +9,8 @@ from mimdit.benchmarks.datasets import Case, Group, Pair
 class _Brightness:
     """Says `lowlight` of dark photos and nothing of others."""
 
-    def choose(self, photo: np.ndarray) -> str | None:
-        return "lowlight" if photo.mean() < 128 else None
+    def judge(self, photo: np.ndarray) -> tuple[None, tuple[str, ...]]:
+        return None, ("lowlight",) if photo.mean() < 128 else ()
 
 
 def _case(level: int) -> Case:

@@ -13,6 +13,7 @@ from mimdit.degrade import defocus_blur, gaussian_noise, jpeg
 from mimdit.errors import CheckpointError
 from mimdit.export.dispatcher import FILE, TOLERANCE, add_dispatcher, export_dispatcher
 from mimdit.model.dispatcher import (
+    MEMBERS,
     WEIGHTS,
     Dispatcher,
     DispatcherConfig,
@@ -20,19 +21,20 @@ from mimdit.model.dispatcher import (
     load_dispatcher,
     save_dispatcher,
 )
+from mimdit.model.lines import line_statistics
 from mimdit.model.statistics import _crop_statistics
 from mimdit.targets import DEGRADATIONS, DISPATCHER_CLASSES
 from mimdit.train.data import PhotoScales
 from mimdit.train.dispatcher import (
     THRESHOLD,
     DispatcherRun,
+    arguable,
     calibrate,
     choose_thresholds,
     dispatcher_loss,
-    raise_thresholds,
     train_dispatcher,
 )
-from mimdit.train.dispatcher_examples import EITHER, draw_example
+from mimdit.train.dispatcher_examples import EITHER, NO_PHOTO, draw_example
 from mimdit.views import CROP, CROPS, dispatcher_inputs
 
 
@@ -50,7 +52,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run() -> DispatcherRun:
-    return DispatcherRun(steps=4, batch=4, examples=8, checks=12, log_every=1)
+    return DispatcherRun(steps=4, batch=4, examples=40, checks=12, log_every=1)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (40, 300), (321, 481), (1000, 700)])
@@ -80,13 +82,13 @@ def test_scores_are_one_row_a_photo() -> None:
     assert two.shape == (2, len(DISPATCHER_CLASSES))
     assert torch.allclose(two[:1], one, atol=1e-6)
     assert bool(((one > 0) & (one < 1)).all())
-    assert sum(p.numel() for p in model.parameters()) < 150_000
+    assert sum(p.numel() for p in model.parameters()) < 250_000
 
 
 @pytest.mark.parametrize("kind", ["clean", "mixture", *DEGRADATIONS])
 def test_examples_say_what_they_are(kind: str, photos: Path, tmp_path: Path) -> None:
     scales = PhotoScales(photos, tmp_path)
-    photo, wanted = draw_example(scales, [0, 1], kind, np.random.default_rng(3))  # pyright: ignore[reportArgumentType]
+    photo, wanted, _ = draw_example(scales, [0, 1], kind, np.random.default_rng(3))  # pyright: ignore[reportArgumentType]
     assert photo.dtype == np.float32
     assert np.array_equal(np.rint(photo * 255) / np.float32(255), photo)
     assert np.count_nonzero(wanted == 1) <= {"clean": 0, "mixture": 3}.get(kind, 1)
@@ -94,19 +96,33 @@ def test_examples_say_what_they_are(kind: str, photos: Path, tmp_path: Path) -> 
     assert kind == "clean" or wanted.any()
 
 
-def test_soft_and_dim_photos_may_but_need_not_be_called_blurred_and_dark(photos: Path, tmp_path: Path) -> None:
-    for path in photos.iterdir():  # half as bright: dimmed they are dark
-        Image.fromarray(np.asarray(Image.open(path)) // 2).save(tmp_path / path.name)
-    scales = PhotoScales(tmp_path, tmp_path / "cache")
-    wanted = np.array([draw_example(scales, [0], "clean", np.random.default_rng(seed))[1] for seed in range(60)])
-    assert {DISPATCHER_CLASSES[i] for i in np.flatnonzero((wanted == EITHER).any(axis=0))} == {"deblur", "lowlight"}
+def test_soft_photos_may_but_need_not_be_called_blurred(photos: Path, tmp_path: Path) -> None:
+    scales = PhotoScales(photos, tmp_path)
+    wanted = np.array([draw_example(scales, [0], "clean", np.random.default_rng(seed)).wanted for seed in range(60)])
+    assert {DISPATCHER_CLASSES[i] for i in np.flatnonzero((wanted == EITHER).any(axis=0))} == {"deblur"}
     assert not (wanted == 1).any()
     assert 5 < (wanted == 0).all(axis=1).sum() < 55
 
 
+def test_examples_are_of_one_photo_or_of_two_side_by_side(tmp_path: Path) -> None:
+    for name, level in (("dark", 60), ("light", 200)):
+        Image.fromarray(np.full((330, 400, 3), level, np.uint8)).save(tmp_path / f"{name}.png")
+    scales = PhotoScales(tmp_path, tmp_path / "cache")
+    examples = [draw_example(scales, [0, 1], "jpeg", np.random.default_rng(seed)) for seed in range(40)]
+    single = [example for example in examples if example.sources[1] == NO_PHOTO]
+    assert 8 < len(single) < 32
+    assert {example.sources[0] for example in single} == {0, 1}
+    for example in examples:
+        border = np.ptp(example.photo.mean(axis=2)) > 0.1
+        assert border or set(example.sources) != {0, 1}
+        assert not border or NO_PHOTO not in example.sources
+    unvaried = [draw_example(scales, [0, 1], "jpeg", np.random.default_rng(i), varied=False) for i in range(20)]
+    assert all(example.sources[1] == NO_PHOTO for example in unvaried)
+
+
 def test_grain_forbids_sharpening(photos: Path, tmp_path: Path) -> None:
     scales, blur = PhotoScales(photos, tmp_path), DISPATCHER_CLASSES.index("deblur")
-    assert not any(draw_example(scales, [0], "sensor", np.random.default_rng(seed))[1][blur] for seed in range(30))
+    assert not any(draw_example(scales, [0], "sensor", np.random.default_rng(seed)).wanted[blur] for seed in range(30))
 
 
 def test_a_faint_degradation_may_be_called_clean() -> None:
@@ -115,43 +131,57 @@ def test_a_faint_degradation_may_be_called_clean() -> None:
     assert torch.equal(yes, no)
 
 
+def thresholds_of(logits: np.ndarray, wanted: np.ndarray, **given: np.ndarray | float) -> np.ndarray:
+    clean, apart = given.pop("clean", np.ones(len(logits), bool)), given.pop("apart", np.zeros(logits.shape, bool))
+    run = DispatcherRun(**given)  # pyright: ignore[reportArgumentType]
+    return choose_thresholds(run, logits, wanted, clean, apart)  # pyright: ignore[reportArgumentType]
+
+
 def test_thresholds_flag_no_more_than_allowed_and_differ_by_class() -> None:
-    scores = np.random.default_rng(0).random((600, 6), np.float32)
-    scores[:, 2] *= 0.1
-    thresholds = choose_thresholds(scores, 0.02)
-    assert (scores >= thresholds).sum(axis=0).tolist() == [2] * 6  # 0.02 / 6 of 600
-    assert thresholds[2] < 0.1
+    logits = np.random.default_rng(0).normal(size=(600, 6)).astype(np.float32)
+    logits[:, 2] -= 3
+    thresholds = thresholds_of(logits, np.zeros((600, 6), np.int8), clean_flagged=0.02)
+    assert (logits >= thresholds).sum(axis=0).tolist() == [2] * 6  # 0.02 / 6 of 600
+    assert thresholds[2] < thresholds[[0, 1, 3, 4, 5]].min()
 
 
 def test_what_changes_the_light_is_held_to_photos_with_other_faults_too() -> None:
-    scores = np.random.default_rng(0).random((600, 6), np.float32)
-    wanted = np.zeros((600, 6), np.int8)
-    wanted[:100] = 1
-    run = DispatcherRun(misled=0.01)
-    thresholds = raise_thresholds(np.full(6, 0.5), scores, wanted, run)
+    logits = np.random.default_rng(0).normal(size=(600, 6)).astype(np.float32)
+    wanted, clean = np.zeros((600, 6), np.int8), np.zeros(600, bool)
+    wanted[:100], clean[500:] = 1, True
+    logits[clean] -= 9
+    thresholds = thresholds_of(logits, wanted, clean=clean, misled=0.01)
     for i, name in enumerate(DISPATCHER_CLASSES):
-        misled = (scores[100:, i] >= thresholds[i]).sum()
-        assert misled == 5 if name in ("dehaze", "lowlight") else thresholds[i] == 0.5
-    assert np.array_equal(raise_thresholds(np.ones(6), scores, wanted, run), np.ones(6))  # never lowered
+        misled = (logits[100:, i] >= thresholds[i]).sum()
+        assert misled == 5 if name in ("dehaze", "lowlight") else misled > 300
 
 
-def test_few_dim_photos_are_called_dark() -> None:
-    scores = np.random.default_rng(0).random((600, 6), np.float32)
-    dark = DISPATCHER_CLASSES.index("lowlight")
-    wanted = np.ones((600, 6), np.int8)
-    wanted[:300, dark] = EITHER
-    thresholds = raise_thresholds(np.full(6, 0.5), scores, wanted, DispatcherRun(unasked=0.02))
-    assert (scores[:300, dark] >= thresholds[dark]).sum() == 6
+def test_few_bright_and_dark_photos_are_called_hazy_and_dark() -> None:
+    logits = np.random.default_rng(0).normal(size=(600, 6)).astype(np.float32)
+    apart = np.zeros((600, 6), bool)
+    apart[:300] = True
+    logits[:300] += 3
+    thresholds = thresholds_of(logits, np.zeros((600, 6), np.int8), apart=apart, argued=0.05, misled=0.99)
+    for i, name in enumerate(DISPATCHER_CLASSES):
+        argued = (logits[:300, i] >= thresholds[i]).sum()
+        assert argued == 15 if name in ("dehaze", "lowlight") else argued > 100
+
+
+def test_photos_without_a_dark_place_or_a_bright_one_are_arguable() -> None:
+    ramp = np.broadcast_to(np.linspace(0, 1, 64, dtype=np.float32), (3, 64, 64))
+    flags = arguable(np.stack([ramp, 0.5 + ramp / 2, ramp / 8]))
+    classes = [[DISPATCHER_CLASSES[i] for i in np.flatnonzero(row)] for row in flags]
+    assert classes == [[], ["dehaze"], ["lowlight"]]
 
 
 def test_calibrated_scores_share_one_threshold() -> None:
-    model, thresholds = Dispatcher().eval(), np.linspace(0.3, 0.9, 6)
+    model, thresholds = Dispatcher().eval(), np.linspace(-1, 2, 6)
     photo, crops = example_inputs()
-    before = model(photo, crops).detach().numpy()
+    before = torch.logit(model(photo, crops)).detach().numpy()
     calibrate(model, thresholds)
     after = model(photo, crops).detach().numpy()
     assert np.array_equal(before >= thresholds, after >= THRESHOLD)
-    assert np.all(np.sign(after - before) == np.sign(THRESHOLD - thresholds))
+    assert np.allclose(torch.logit(torch.from_numpy(after)).numpy(), before - thresholds, atol=1e-5)
 
 
 def test_a_run_that_stopped_ends_like_one_that_did_not(
@@ -178,7 +208,7 @@ def test_a_run_that_stopped_ends_like_one_that_did_not(
     expected, found = load_file(whole / WEIGHTS), load_file(resumed / WEIGHTS)
     assert all(torch.equal(expected[name], found[name]) for name in expected)
     lines = (tmp_path / "killed" / "log.jsonl").read_text().splitlines()
-    assert len(lines) == run.steps + 1
+    assert len(lines) == MEMBERS * run.steps + 1
 
 
 def test_the_file_scores_like_the_network(tmp_path: Path) -> None:
@@ -188,7 +218,7 @@ def test_the_file_scores_like_the_network(tmp_path: Path) -> None:
     entry = add_dispatcher(tmp_path / "trained", tmp_path)
     assert entry.threshold == 0.25
     assert (entry.file, entry.classes) == (FILE, DISPATCHER_CLASSES)
-    assert (tmp_path / FILE).stat().st_size < 600_000
+    assert (tmp_path / FILE).stat().st_size < 1_000_000
     model, _ = load_dispatcher(tmp_path / "trained")
     assert export_dispatcher(model, tmp_path / "again.onnx") <= TOLERANCE
 
@@ -211,6 +241,19 @@ def test_a_damaged_dispatcher_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "trained" / WEIGHTS).write_bytes(b"x" * 100)
     with pytest.raises(CheckpointError):
         load_dispatcher(tmp_path / "trained")
+
+
+def test_lines_are_told_by_direction_and_by_being_bright() -> None:
+    rng = np.random.default_rng(0)
+    grain = 0.4 + 0.01 * rng.standard_normal((64, 64))
+    upright = grain.copy()
+    upright[8:40, 10:60:9] += 0.2
+    found = line_statistics(torch.from_numpy(np.stack([grain, upright, upright.T, 0.8 - upright])).float()[:, None])
+    direction, bright = found[:, 1:9], found[:, 9:17]
+    assert direction[1].argmax() == 0
+    assert direction[2].argmax() == 4
+    assert direction[1, 0] > direction[0, 0] + 1
+    assert bright[1, 0] > bright[0, 0] + 0.5 > bright[3, 0] + 1
 
 
 def test_statistics_tell_noise_blur_and_blocks_apart() -> None:

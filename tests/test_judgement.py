@@ -55,7 +55,7 @@ def test_suggestions_name_the_variant_and_what_speaks_against_it() -> None:
     assert "try --variant lowlight" in suggestion(("denoise",), noisy)
 
 
-def test_inspect_prints_words_and_json(run, small: Path, tmp_path: Path) -> None:
+def test_inspect_prints_words_and_json(run, small: Path, tmp_path: Path, every_change_is_seen: None) -> None:
     path = tmp_path / "red.png"
     Image.new("RGB", (90, 70), "red").save(path)
     words = run("inspect", path, "--bundle", small)

@@ -44,7 +44,9 @@ def test_auto_may_leave_the_photo_alone(small: Path) -> None:
     assert restored.pixels is not photo
 
 
-def test_auto_asks_the_dispatcher_once_a_photo_and_loads_once(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_asks_the_dispatcher_once_a_photo_and_loads_once(
+    small: Path, monkeypatch: pytest.MonkeyPatch, every_change_is_seen: None
+) -> None:
     asked, opened = [], []
     scores = dispatch.Dispatcher.scores
     monkeypatch.setattr(dispatch.Dispatcher, "scores", lambda self, photo: asked.append(1) or scores(self, photo))
@@ -62,7 +64,7 @@ def test_auto_asks_the_dispatcher_once_a_photo_and_loads_once(small: Path, monke
     assert (len(asked), len(opened)) == (3, 1)
 
 
-def test_auto_chains_two_variants_and_says_so(small: Path) -> None:
+def test_auto_chains_two_variants_and_says_so(small: Path, every_change_is_seen: None) -> None:
     yellow = np.zeros((90, 90, 3), np.uint8)
     yellow[..., :2] = 255
     restored = Restorer(open_bundle(small)).restore(yellow)

@@ -15,14 +15,20 @@ from torch import Tensor, nn
 from mimdit.config import PHOTO_SIZE
 from mimdit.errors import CheckpointError
 from mimdit.files import write_folder
-from mimdit.model.statistics import COUNT, statistics
+from mimdit.model.statistics import COUNT, LIGHT, statistics
 from mimdit.targets import DISPATCHER_CLASSES, Variant
 from mimdit.views import CROP, CROPS
 
 WEIGHTS = "dispatcher.safetensors"
 CONFIG = "config.json"
-_HIDDEN = 96
-_DROPOUT = 0.5  # 5,000 examples of 58 photos are few
+MEMBERS = 6  # networks whose scores are averaged; each had other photos to learn from
+_HIDDEN = 64
+_DROPOUT = 0.5  # many examples, few photos
+# Told by how the whole photo is lit alone. Given the detail of its pixels too, a network knows the training photos by
+# that: of haze in photos that it has not seen it found less, and hardly any in mixtures (docs/architecture.md).
+_BY_LIGHT: tuple[Variant, ...] = ("dehaze", "lowlight")
+_BY_DETAIL = tuple(name for name in DISPATCHER_CLASSES if name not in _BY_LIGHT)
+_ORDER = [(*_BY_LIGHT, *_BY_DETAIL).index(name) for name in DISPATCHER_CLASSES]
 
 
 class DispatcherConfig(BaseModel):
@@ -35,42 +41,58 @@ class DispatcherConfig(BaseModel):
     crop: int = CROP
     crops: int = CROPS
     steps: int = Field(description="optimizer steps that the weights had")
-    clean_flagged: float = Field(description="share of clean validation photos with a score above the threshold")
+    clean_flagged: float = Field(description="share of unseen clean photos with a score above the threshold")
 
 
 class Dispatcher(nn.Module):
-    """About 25,000 parameters; 20 million multiply-accumulates a photo, whatever its size."""
+    """About 200,000 parameters; 90 million multiply-accumulates a photo, whatever its size."""
 
     def __init__(self) -> None:
         super().__init__()
         # Of the training examples' statistics; set once by training, and part of the weights.
         self.mean: Tensor
         self.spread: Tensor
+        self.offset: Tensor
         self.register_buffer("mean", torch.zeros(COUNT))
         self.register_buffer("spread", torch.ones(COUNT))
-        self.hidden = nn.Sequential(
-            nn.Linear(COUNT, _HIDDEN),
-            nn.LeakyReLU(0.1),
-            nn.Dropout(_DROPOUT),
-            nn.Linear(_HIDDEN, _HIDDEN // 2),
-            nn.LeakyReLU(0.1),
-        )
-        self.score = nn.Linear(_HIDDEN // 2, len(DISPATCHER_CLASSES))
+        self.register_buffer("offset", torch.zeros(len(DISPATCHER_CLASSES)))  # of the scores before the sigmoid
+        self.members = nn.ModuleList(DispatcherMember() for _ in range(MEMBERS))
 
     def forward(self, photo: Tensor, crops: Tensor) -> Tensor:
         """photo f32[B,3,64,64] and crops f32[B·16,3,64,64], sRGB-encoded, 0..1 → scores f32[B,6] in 0..1.
 
         The scores stand in the order of DISPATCHER_CLASSES; several are high where degradations are mixed.
         """
-        return torch.sigmoid(self.logits(self.normalised(statistics(photo, crops))))
+        found = self.normalised(statistics(photo, crops))
+        logits = torch.stack([member(found) for member in self.members]).mean(0)
+        return torch.sigmoid(logits + self.offset)
 
     def normalised(self, found: Tensor) -> Tensor:
         """Statistics f32[B,COUNT] → the same in units of their spread, cut at five: an odd photo stays an odd photo."""
         return ((found - self.mean) / self.spread).clamp(-5, 5)
 
-    def logits(self, normalised: Tensor) -> Tensor:
-        """The scores before the sigmoid, f32[B,6], for the loss."""
-        return self.score(self.hidden(normalised))
+
+class DispatcherMember(nn.Module):
+    """Normalised statistics f32[B,COUNT] → scores before the sigmoid, f32[B,6]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.by_light = _network(LIGHT, len(_BY_LIGHT))
+        self.by_detail = _network(COUNT, len(_BY_DETAIL))
+
+    def forward(self, normalised: Tensor) -> Tensor:
+        return torch.cat([self.by_light(normalised[:, :LIGHT]), self.by_detail(normalised)], 1)[:, _ORDER]
+
+
+def _network(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(inputs, _HIDDEN),
+        nn.LeakyReLU(0.1),
+        nn.Dropout(_DROPOUT),
+        nn.Linear(_HIDDEN, _HIDDEN // 2),
+        nn.LeakyReLU(0.1),
+        nn.Linear(_HIDDEN // 2, outputs),
+    )
 
 
 def example_inputs() -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mimdit.model.lines import line_statistics
 from mimdit.views import CROPS
 
 EPS = 1e-3  # on 0..1, a quarter of a level: keeps logarithms and ratios on flat photos finite, and steady
@@ -21,11 +22,15 @@ _REACH = 7  # places: the dark channel of He et al. looks for the darkest one so
 
 
 def statistics(photo: Tensor, crops: Tensor) -> Tensor:
-    """photo f32[B,3,64,64] and crops f32[B·16,3,64,64], sRGB-encoded, 0..1 → f32[B,COUNT]."""
+    """photo f32[B,3,64,64] and crops f32[B·16,3,64,64], sRGB-encoded, 0..1 → f32[B,COUNT].
+
+    The first LIGHT of them say how the whole photo is lit, the rest what its pixels are like where that shows most.
+    """
     of_crops = _crop_statistics(crops).unflatten(0, (-1, CROPS))  # [B,16,F]
-    # Which crop says most differs: noise shows in the flattest, blur in the sharpest.
-    over_crops = [of_crops.mean(1), of_crops.amax(1), of_crops.amin(1)]
-    return torch.cat([*over_crops, _view_statistics(photo)], 1)
+    lines = line_statistics(_luma(crops)).unflatten(0, (-1, CROPS))  # [B,16,L]
+    # Which crop says most differs: noise shows in the flattest, blur in the sharpest, and rain falls in all of them.
+    extremes = [of_crops.amax(1), of_crops.amin(1), lines.mean(1), lines.amax(1), lines.amin(1)]
+    return torch.cat([_view_statistics(photo), of_crops.mean(1), *extremes], 1)
 
 
 def _crop_statistics(crops: Tensor) -> Tensor:
@@ -91,4 +96,6 @@ def _luma(x: Tensor) -> Tensor:
     return (x * x.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
 
 
-COUNT = statistics(torch.zeros(1, 3, 64, 64), torch.zeros(CROPS, 3, 64, 64)).shape[1]
+_EMPTY = torch.zeros(1, 3, 64, 64), torch.zeros(CROPS, 3, 64, 64)
+COUNT = statistics(*_EMPTY).shape[1]
+LIGHT = _view_statistics(_EMPTY[0]).shape[1] + _crop_statistics(_EMPTY[1]).shape[1]

@@ -1,27 +1,39 @@
-"""Training of the dispatcher: examples are made once and kept, so that a killed run goes on; the rest takes seconds."""
+"""Training of the dispatcher: examples are made once and kept, so that a killed run goes on; the rest takes minutes.
+
+Few photos are at hand, and a network knows those that it learned from. So each of its members learns without a part of
+them, and thresholds are chosen on scores of photos that a member has not seen, as they are.
+"""
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor
+from rich.console import Console
+from rich.progress import track
+from scipy.ndimage import minimum_filter
+from torch import Tensor, nn
 
 from mimdit.errors import CheckpointError
-from mimdit.model.dispatcher import Dispatcher, DispatcherConfig, save_dispatcher
+from mimdit.model.dispatcher import MEMBERS, Dispatcher, DispatcherConfig, save_dispatcher
 from mimdit.model.statistics import statistics
 from mimdit.targets import DISPATCHER_CLASSES
 from mimdit.train.data import PhotoScales
 from mimdit.train.dispatcher_examples import EITHER, INGREDIENTS, Shards
 from mimdit.train.loop import Log
 
-VALIDATION_PHOTOS = 8
 THRESHOLD = 0.5  # of every score, once calibrated
-SENSIBLE = (0.2, 0.999)  # own thresholds beyond are a matter of too few photos
 JITTER = 0.1  # of the spread: noise on the statistics while training
-_CHUNK = 64  # examples at a time, 12 MB of crops
+_SENSIBLE = (-2.0, 7.0)  # own thresholds beyond, before the sigmoid, are a matter of too few photos
+# Haze leaves no dark place, and darkness no bright one. Nor do some photos of white walls, clouds or the night: nobody
+# can tell for sure.
+_ALL_BRIGHT = 0.2  # of the dark channel's darkest tenth
+_ALL_DARK = 0.15  # of the mean
+_CHUNK = 4  # examples at a time: so few that the memory of their filters' answers is used again
+_HAZE, _DARK = (DISPATCHER_CLASSES.index(name) for name in ("dehaze", "lowlight"))
 
 
 class DispatcherRun(BaseModel):
@@ -29,55 +41,81 @@ class DispatcherRun(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    steps: int = Field(default=2500, gt=0)
+    steps: int = Field(default=2500, gt=0, description="of each member")
     batch: int = Field(default=256, gt=0)
-    examples: int = Field(default=7680, gt=0)
-    checks: int = Field(default=1536, gt=0, description="examples of photos kept out of training, for the thresholds")
+    examples: int = Field(default=20480, gt=0)
+    checks: int = Field(default=6144, gt=0, description="examples of photos as they are, for the thresholds")
     learning_rate: float = Field(default=3e-3, gt=0, description="at first; falls to 0 as a cosine")
     weight_decay: float = 0.05
     seed: int = 0
-    clean_flagged: float = Field(
-        default=0.02, description="largest share of clean validation photos that may be flagged"
+    clean_flagged: float = Field(default=0.06, description="largest share of unseen clean photos that may be flagged")
+    argued: float = Field(
+        default=0.25, description="largest share of bright, or dark, clean photos that may be called hazy, or dark"
     )
     misled: float = Field(
-        default=0.01, description="largest share of photos without haze, or darkness, that may be called hazy, or dark"
+        default=0.03, description="largest share of photos without haze, or darkness, that may be called hazy, or dark"
     )
-    unasked: float = Field(default=0.02, description="largest share of dim photos that may be called dark")
+    unchecked: float = Field(default=0.3, description="how much of these shares is darkness's part")
     log_every: int = 100
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """The examples as the networks see them, in their order."""
+
+    found: Tensor  # f32[N,COUNT]: statistics
+    wanted: Tensor  # i8[N,6]
+    arguable: np.ndarray  # bool[N,6]: `arguable`'s answer, for clean photos
+    kinds: np.ndarray  # u8[N], indices of INGREDIENTS
+    sources: np.ndarray  # i16[N,2], indices of photos
 
 
 def train_dispatcher(run: DispatcherRun, photos: Path, out: Path) -> tuple[Path, DispatcherConfig]:
     """Returns the folder of the weights, `out/model`, and what is stored beside them.
 
     `out` gets `examples/` (kept: what a killed run goes on from), `log.jsonl` and `model/`. Decoded photos are kept in
-    `out/../.photo-cache`, where the other stages of training look for them too.
+    `out/../.photo-cache`, where the other stages of training look for them too. Raises CheckpointError where there are
+    fewer photos than members.
     """
     out.mkdir(parents=True, exist_ok=True)
     scales = PhotoScales(photos, out.parent / ".photo-cache")
-    training, validation = scales.split(VALIDATION_PHOTOS)
-    examples = Shards(scales, training, run.examples, run.seed, out / "examples" / "training")
-    checks = Shards(scales, validation, run.checks, run.seed, out / "examples" / "validation")
+    if len(scales.names) < MEMBERS:
+        raise CheckpointError(
+            f"{photos} has {len(scales.names)} photos: the dispatcher's training needs at least {MEMBERS}"
+        )
+    examples = Shards(scales, run.examples, run.seed, out / "examples" / "training", varied=True)
+    checks = Shards(scales, run.checks, run.seed, out / "examples" / "checks", varied=False)
     log = Log(out / "log.jsonl", 0)
     torch.manual_seed(run.seed)
-    model = _fit(run, *_seen(examples), log)
-    config = _judge(run, model, checks, log)
+    model = Dispatcher()
+    mixed = np.random.default_rng(run.seed).permutation(len(scales.names))
+    shares = [mixed[number::MEMBERS] for number in range(MEMBERS)]
+    _fit_members(run, model, _seen(examples), shares, log)
+    config = _judge(run, model, _seen(checks), shares, log)
     save_dispatcher(model, config, out / "model")
     return out / "model", config
 
 
-def _fit(run: DispatcherRun, found: Tensor, wanted: Tensor, log: Log) -> Dispatcher:
-    """Statistics f32[N,COUNT] and what is wanted i8[N,6] → a trained dispatcher."""
-    model = Dispatcher()
-    model.mean.copy_(found.mean(0))
-    model.spread.copy_(found.std(0) + 1e-6)
-    found = model.normalised(found)
-    optimizer = torch.optim.AdamW(model.parameters(), run.learning_rate, weight_decay=run.weight_decay)
+def _fit_members(run: DispatcherRun, model: Dispatcher, seen: _Seen, shares: list[np.ndarray], log: Log) -> None:
+    """Train every member, in place, without its share of the photos, and without pictures that show a part of one."""
+    model.mean.copy_(seen.found.mean(0))
+    model.spread.copy_(seen.found.std(0) + 1e-6)
+    found = model.normalised(seen.found)
+    for number, (member, share) in enumerate(zip(model.members, shares, strict=True)):
+        rows = torch.from_numpy(np.flatnonzero(~np.isin(seen.sources, share).any(axis=1)))
+        _fit(run, member, found[rows], seen.wanted[rows], number * run.steps, log)
+
+
+def _fit(run: DispatcherRun, member: nn.Module, found: Tensor, wanted: Tensor, done: int, log: Log) -> None:
+    """Normalised statistics f32[N,COUNT] and what is wanted i8[N,6] → the member trained, in place; `done` steps went
+    before it."""
+    optimizer = torch.optim.AdamW(member.parameters(), run.learning_rate, weight_decay=run.weight_decay)
     for step in range(run.steps):
         for group in optimizer.param_groups:
             group["lr"] = run.learning_rate * 0.5 * (1 + math.cos(math.pi * step / run.steps))
         rows = torch.randint(len(found), (run.batch,))
         jittered = found[rows] + JITTER * torch.randn(run.batch, found.shape[1])
-        loss = dispatcher_loss(model.logits(jittered), wanted[rows])
+        loss = dispatcher_loss(member(jittered), wanted[rows])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -85,8 +123,8 @@ def _fit(run: DispatcherRun, found: Tensor, wanted: Tensor, log: Log) -> Dispatc
             value = float(loss.detach())
             if not math.isfinite(value):
                 raise CheckpointError(f"the dispatcher's loss is not finite at step {step + 1}: lower its rate")
-            log.write(step + 1, loss=value)
-    return model.eval()
+            log.write(done + step + 1, loss=value)
+    member.eval()
 
 
 def dispatcher_loss(logits: Tensor, wanted: Tensor) -> Tensor:
@@ -96,72 +134,93 @@ def dispatcher_loss(logits: Tensor, wanted: Tensor) -> Tensor:
     return (losses * decided).sum() / decided.sum().clamp(min=1)
 
 
-def choose_thresholds(scores: np.ndarray, flagged: float) -> np.ndarray:
-    """f32[N,C] scores of clean photos → f64[C]: per class the smallest that flags at most `flagged`/C of them.
+def arguable(photo: np.ndarray) -> np.ndarray:
+    """Views f32[N,3,64,64] of clean photos → bool[N,6]: those taken for hazy, or dark, with some right."""
+    flags = np.zeros((len(photo), len(DISPATCHER_CLASSES)), bool)
+    dark_channel = minimum_filter(photo.min(axis=1), size=7, axes=(1, 2)).reshape(len(photo), -1)
+    flags[:, _HAZE] = np.quantile(dark_channel, 0.1, axis=1) >= _ALL_BRIGHT
+    flags[:, _DARK] = photo.mean(axis=(1, 2, 3)) < _ALL_DARK
+    return flags
+
+
+def choose_thresholds(
+    run: DispatcherRun, logits: np.ndarray, wanted: np.ndarray, clean: np.ndarray, arguable: np.ndarray
+) -> np.ndarray:
+    """Scores before the sigmoid f32[N,6] → f64[6]: per class the smallest that is exceeded by no more than allowed: by
+    its part of `run.clean_flagged` of the clean photos bool[N], those apart that are arguable bool[N,6], of which
+    `run.argued` may; and of photos without haze, or darkness, whatever else they suffer from, by `run.misled`.
 
     One threshold for all classes is as high as the hardest needs: mist in clean photos took haze and darkness with it.
+    The variant that is named looks at the photo itself (`runtimes.second_look`) and mends nearly all mistakes, so they
+    may be many: but lowlight's variant cannot tell, and a grainy photo that is lightened loses 15 dB.
     """
-    classes = scores.shape[1]
-    return np.array([_exceeded_by(scores[:, i], flagged / classes) for i in range(classes)])
-
-
-def raise_thresholds(thresholds: np.ndarray, scores: np.ndarray, wanted: np.ndarray, run: DispatcherRun) -> np.ndarray:
-    """The same f64[C], raised for `dehaze` and `lowlight` until at most `run.misled` of the photos f32[N,C] without
-    haze or darkness, whatever else they suffer from, are called hazy or dark, and of dim ones at most `run.unasked`.
-
-    Of all mistakes these are the dear ones: a grainy photo that is lightened loses 15 dB, one left alone 0.5.
-    """
-    raised = thresholds.copy()
-    haze, dark = (DISPATCHER_CLASSES.index(name) for name in ("dehaze", "lowlight"))
-    for i, value, share in ((haze, 0, run.misled), (dark, 0, run.misled), (dark, EITHER, run.unasked)):
-        raised[i] = max(raised[i], _exceeded_by(scores[wanted[:, i] == value, i], share))
-    return raised
+    thresholds = np.empty(len(DISPATCHER_CLASSES))
+    for i in range(len(thresholds)):
+        scores, no = logits[:, i], wanted[:, i] == 0
+        part = run.unchecked if i == _DARK else 1.0
+        clear = scores[no & clean & ~arguable[:, i]]
+        thresholds[i] = _exceeded_by(clear, part * run.clean_flagged / len(thresholds))
+        if i in (_HAZE, _DARK):
+            argued = _exceeded_by(scores[no & clean & arguable[:, i]], part * run.argued)
+            thresholds[i] = max(thresholds[i], argued, _exceeded_by(scores[no], part * run.misled))
+    return thresholds
 
 
 def _exceeded_by(scores: np.ndarray, share: float) -> float:
-    """The smallest threshold that at most `share` of the scores f32[N] reach; 0 where there are no scores."""
+    """The smallest threshold that at most `share` of the scores f32[N] reach; −∞ where there are no scores."""
     if not len(scores):
-        return 0.0
-    return float(np.nextafter(np.sort(scores)[::-1][int(share * len(scores))], np.float32(2)))
+        return -math.inf
+    return float(np.nextafter(np.sort(scores)[::-1][int(share * len(scores))], np.float32(np.inf)))
 
 
 @torch.no_grad()
 def calibrate(model: Dispatcher, thresholds: np.ndarray) -> None:
-    """Shift every score, in place, so that what was its own threshold becomes THRESHOLD, the same for all."""
-    odds = np.log(thresholds / (1 - thresholds)) - math.log(THRESHOLD / (1 - THRESHOLD))
-    model.score.bias.sub_(torch.from_numpy(odds).to(model.score.bias))
+    """Shift every score, in place, so that what was its own threshold before the sigmoid becomes THRESHOLD."""
+    model.offset.copy_(torch.from_numpy(math.log(THRESHOLD / (1 - THRESHOLD)) - thresholds))
 
 
-@torch.no_grad()
-def _judge(run: DispatcherRun, model: Dispatcher, checks: Shards, log: Log) -> DispatcherConfig:
-    """Calibrate on the validation examples; log the share of each kind that is said to be what it is."""
-    found, expected = _seen(checks)
-    found, wanted = model.normalised(found), expected.numpy()
-    kinds = checks.take(np.arange(len(checks)))["kind"]
-    clean = kinds == INGREDIENTS.index("clean")
-    scores = torch.sigmoid(model.logits(found)).numpy()
-    asked = np.where(wanted[clean] == EITHER, 0, scores[clean])  # soft and dim ones may be flagged
-    thresholds = choose_thresholds(asked, run.clean_flagged)
-    thresholds = raise_thresholds(thresholds, scores, wanted, run)
-    calibrate(model, np.clip(thresholds, *SENSIBLE))
-    said = torch.sigmoid(model.logits(found)).numpy() >= THRESHOLD
+def _judge(run: DispatcherRun, model: Dispatcher, seen: _Seen, shares: list[np.ndarray], log: Log) -> DispatcherConfig:
+    """Calibrate, each photo by the member that has not seen it; log the share of each kind that is said to be what it
+    is, and of each degradation, alone or among others, that is found."""
+    found, wanted = model.normalised(seen.found), seen.wanted.numpy()
+    logits = np.empty(wanted.shape, np.float32)
+    for member, share in zip(model.members, shares, strict=True):
+        rows = np.flatnonzero(np.isin(seen.sources[:, 0], share))
+        with torch.no_grad():
+            logits[rows] = member(found[rows]).numpy()
+    clean = seen.kinds == INGREDIENTS.index("clean")
+    thresholds = choose_thresholds(run, logits, wanted, clean, seen.arguable).clip(*_SENSIBLE)
+    calibrate(model, thresholds)
+    said = logits >= thresholds
     right = ((said == (wanted == 1)) | (wanted == EITHER)).all(axis=1)
-    shares = {kind: float(right[kinds == i].mean()) for i, kind in enumerate(INGREDIENTS) if (kinds == i).any()}
-    own = {f"threshold_{name}": round(float(t), 3) for name, t in zip(DISPATCHER_CLASSES, thresholds, strict=True)}
-    log.write(run.steps, **own, **{f"right_{kind}": round(share, 3) for kind, share in shares.items()})
+    figures = {f"right_{kind}": right[seen.kinds == i].mean() for i, kind in enumerate(INGREDIENTS) if i in seen.kinds}
+    for i, name in enumerate(DISPATCHER_CLASSES):
+        figures[f"threshold_{name}"] = thresholds[i]
+        if (wanted[:, i] == 1).any():
+            figures[f"found_{name}"] = said[wanted[:, i] == 1, i].mean()
+    log.write(MEMBERS * run.steps, **{name: round(float(share), 3) for name, share in figures.items()})
     flagged = (said & (wanted == 0))[clean].any(axis=1)
     return DispatcherConfig(threshold=THRESHOLD, steps=run.steps, clean_flagged=float(flagged.mean()))
 
 
-def _seen(examples: Shards) -> tuple[Tensor, Tensor]:
-    """Statistics f32[N,COUNT] and what is wanted i8[N,6], of all examples in their order."""
+def _seen(examples: Shards) -> _Seen:
     found: list[Tensor] = []
-    wanted: list[Tensor] = []
-    for first in range(0, len(examples), _CHUNK):
-        records = examples.take(np.arange(first, min(first + _CHUNK, len(examples))))
-        photo = torch.from_numpy(records["photo"].astype(np.float32))  # [n,3,64,64]
-        crops = torch.from_numpy(records["crops"].astype(np.float32) / 255).flatten(0, 1)  # [n·16,3,64,64]
+    views: list[np.ndarray] = []
+    labels: list[np.ndarray] = []
+    firsts = range(0, len(examples), _CHUNK)
+    for first in track(firsts, "statistics", console=Console(stderr=True), transient=True):
+        taken = examples.take(np.arange(first, min(first + _CHUNK, len(examples))))
+        photo = taken["photo"].astype(np.float32)  # [n,3,64,64]
+        crops = torch.from_numpy(taken["crops"].astype(np.float32) / 255).flatten(0, 1)  # [n·16,3,64,64]
         with torch.no_grad():
-            found.append(statistics(photo, crops))
-        wanted.append(torch.from_numpy(records["wanted"].copy()))
-    return torch.cat(found), torch.cat(wanted)
+            found.append(statistics(torch.from_numpy(photo), crops))
+        views.append(arguable(photo))
+        labels.append(taken[["wanted", "kind", "sources"]])
+    label = np.concatenate(labels)
+    return _Seen(
+        found=torch.cat(found),
+        wanted=torch.from_numpy(label["wanted"].copy()),
+        arguable=np.concatenate(views),
+        kinds=label["kind"],
+        sources=label["sources"],
+    )
