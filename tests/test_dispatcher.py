@@ -133,7 +133,7 @@ def test_a_faint_degradation_may_be_called_clean() -> None:
 
 def thresholds_of(logits: np.ndarray, wanted: np.ndarray, **given: np.ndarray | float) -> np.ndarray:
     clean, apart = given.pop("clean", np.ones(len(logits), bool)), given.pop("apart", np.zeros(logits.shape, bool))
-    run = DispatcherRun(**given)  # pyright: ignore[reportArgumentType]
+    run = DispatcherRun(**{"unchecked": 1.0, **given})  # pyright: ignore[reportArgumentType]
     return choose_thresholds(run, logits, wanted, clean, apart)  # pyright: ignore[reportArgumentType]
 
 
@@ -165,6 +165,15 @@ def test_few_bright_and_dark_photos_are_called_hazy_and_dark() -> None:
     for i, name in enumerate(DISPATCHER_CLASSES):
         argued = (logits[:300, i] >= thresholds[i]).sum()
         assert argued == 15 if name in ("dehaze", "lowlight") else argued > 100
+
+
+def test_darkness_whose_variant_is_not_asked_again_has_a_part_of_what_is_allowed() -> None:
+    logits = np.random.default_rng(0).normal(size=(6000, 6)).astype(np.float32)
+    thresholds = thresholds_of(logits, np.zeros((6000, 6), np.int8), clean_flagged=0.06, unchecked=0.5)
+    flagged = (logits >= thresholds).sum(axis=0)
+    assert {name: int(n) for name, n in zip(DISPATCHER_CLASSES, flagged, strict=True)} == {
+        name: 30 if name == "lowlight" else 60 for name in DISPATCHER_CLASSES
+    }
 
 
 def test_photos_without_a_dark_place_or_a_bright_one_are_arguable() -> None:

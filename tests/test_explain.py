@@ -17,6 +17,8 @@ from mimdit.targets import VARIANTS
 
 from .test_metadata import PACKET
 
+pytestmark = pytest.mark.usefixtures("every_change_is_seen")  # the small bundle changes nothing
+
 TOLD = Provenance(
     bundle="0123456789abcdef",
     variants=("dejpeg", "denoise"),

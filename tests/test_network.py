@@ -60,7 +60,7 @@ def photos(tmp_path: Path) -> Path:
 def test_restoring_and_loading_call_nobody(namespace: list[str], small: Path, photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.png"
     for arguments in (
-        ("mimdit", "restore", photos / "photo.png", "-o", out, "--bundle", small),
+        ("mimdit", "restore", photos / "photo.png", "-o", out, "--bundle", small, "--variant", "denoise"),
         ("mimdit", "explain", out, "--bundle", small, "--original", photos / "photo.png"),
         ("mimdit", "inspect", photos / "photo.png", "--bundle", small),
         ("mimdit", "info", small),
