@@ -10,6 +10,8 @@ import numpy as np
 
 from mimdit.errors import PhotoError
 
+# Above this PSNR (error of 3.2 levels) nobody sees a difference for sure.
+FAINT_DB = 38.0
 _SSIM_WINDOW = 11  # pixels; a Gaussian of sigma 1.5, as Wang et al. 2004 define it
 _SSIM_SIGMA = 1.5
 _SSIM_C1 = 0.01**2  # these two keep the ratios finite where a window is black or flat

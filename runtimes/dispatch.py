@@ -60,7 +60,3 @@ class Dispatcher:
     def chain(self, scores: Mapping[Variant, float]) -> tuple[Variant, ...]:
         """`choose` by the bundle's own threshold and variants."""
         return choose(scores, self._entry.threshold, self._variants)
-
-    def choose(self, photo: Pixels) -> str | None:
-        """The variant that the photo needs, two joined by "+", or None: leave it alone."""
-        return "+".join(self.chain(self.scores(photo))) or None

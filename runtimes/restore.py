@@ -130,10 +130,12 @@ class Restorer:
                 self._dispatcher = Dispatcher(self._bundle, self._threads)
         scores = self._dispatcher.scores(photo)
         chosen = self._dispatcher.chain(scores)
-        return scores, tuple(name for name in chosen if name in NOT_ASKED or self._finds(photo, name))
-
-    def _finds(self, photo: Pixels, name: Variant) -> bool:
+        if not chosen:
+            return scores, ()
         window = busiest_window(photo)
+        return scores, tuple(name for name in chosen if name in NOT_ASKED or self._finds(photo, name, window))
+
+    def _finds(self, photo: Pixels, name: Variant, window: Window) -> bool:
         restored = np.empty((window.height, window.width, 3), photo.dtype)
         runtime = self._runtime(name, photo.shape[0], photo.shape[1])
         self._restore(photo, restored, window, runtime, name in SETS_LIGHT, 1.0, None)

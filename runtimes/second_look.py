@@ -6,6 +6,7 @@ tells a clean photo from a degraded one better than the dispatcher does.
 
 import numpy as np
 
+from mimdit.metrics import FAINT_DB, psnr
 from mimdit.pixels import Pixels, to_unit
 from mimdit.runtimes.tiler import Window
 from mimdit.targets import Variant
@@ -13,7 +14,6 @@ from mimdit.views import CROP, CROPS, crop_origins, photo_crops
 
 # What is dark it makes brighter, be it a night that shall stay one: of whether a photo is too dark it knows nothing.
 NOT_ASKED: tuple[Variant, ...] = ("lowlight",)
-_FAINT_DB = 38.0  # a change of 3.2 levels, which nobody sees for sure: fainter damage taught the dispatcher nothing
 _SIDE = 128  # px
 
 
@@ -30,5 +30,4 @@ def busiest_window(photo: Pixels) -> Window:
 
 def is_seen(before: np.ndarray, after: np.ndarray) -> bool:
     """Two [H,W,3] of one dtype: whether somebody who knows the one would see a change in the other."""
-    error = float(np.square(to_unit(before) - to_unit(after)).mean())
-    return error > 10 ** (-_FAINT_DB / 10)
+    return psnr(to_unit(before), to_unit(after)) < FAINT_DB

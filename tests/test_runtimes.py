@@ -108,13 +108,13 @@ def test_the_registry_lists_each_target_once() -> None:
 def test_dispatcher_scores_and_chooses(small: Path) -> None:
     dispatcher = Dispatcher(open_bundle(small), threads=1)
     photo = np.zeros((30, 50, 3), np.uint8)
-    assert dispatcher.choose(photo) is None
+    assert dispatcher.chain(dispatcher.scores(photo)) == ()
     photo[..., 0] = 204
     scores = dispatcher.scores(photo)
     assert scores["denoise"] == pytest.approx(0.8, abs=1e-5)
-    assert dispatcher.choose(photo) == "denoise"
+    assert dispatcher.chain(scores) == ("denoise",)
     photo[..., 1] = 204
-    assert dispatcher.choose(photo) == "denoise+deblur"
+    assert dispatcher.chain(dispatcher.scores(photo)) == ("denoise", "deblur")
 
 
 def test_choose_stays_within_the_bundle() -> None:

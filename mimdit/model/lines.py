@@ -22,7 +22,7 @@ def line_statistics(luma: Tensor) -> Tensor:
     direction's exceeds it; whether its lines are bright or dark; and how rare and strong they are."""
     found: list[Tensor] = []
     for scale in _SCALES:
-        response = F.conv2d(luma if scale == 1 else F.avg_pool2d(luma, scale), _filters().to(luma))
+        response = F.conv2d(luma if scale == 1 else F.avg_pool2d(luma, scale), _FILTERS.to(luma))
         power = response.square()
         bright = response.relu().square().mean((2, 3))  # [N,8]
         dark = power.mean((2, 3)) - bright
@@ -48,3 +48,6 @@ def _filters() -> Tensor:
         line = line - line.mean()
         filters.append(line / line.square().sum().sqrt())
     return torch.stack(filters)[:, None].float()
+
+
+_FILTERS = _filters()

@@ -45,8 +45,7 @@ def draw_crop(photo: np.ndarray, side: int, rng: np.random.Generator, *, varied:
         crop = np.repeat(crop.mean(axis=2, keepdims=True), 3, axis=2)
     crop = np.ascontiguousarray(crop).astype(np.float32) / 255
     if varied and rng.random() < _RECOLOURED:
-        angle = rng.uniform(-np.pi, np.pi) if rng.random() < _ANY_HUE else rng.normal(0, _TURN)
-        crop = recolour(crop, angle, rng.uniform(*_SATURATION))
+        crop = draw_recoloured(crop, _SATURATION, rng)
     return crop ** np.float32(rng.uniform(1, 2.2)) if rng.random() < _DEEP else crop
 
 
@@ -91,6 +90,12 @@ def join(photo: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.n
     """
     detail = other - uniform_filter(other, _DETAIL, axes=(0, 1))
     return np.clip(photo + np.float32(rng.uniform(*_STRENGTH)) * detail, 0, 1)
+
+
+def draw_recoloured(photo: np.ndarray, saturation: tuple[float, float], rng: np.random.Generator) -> np.ndarray:
+    """f32[H,W,3] in 0..1 → in other hues, and more or less saturated within a range of factors."""
+    angle = rng.uniform(-np.pi, np.pi) if rng.random() < _ANY_HUE else rng.normal(0, _TURN)
+    return recolour(photo, angle, rng.uniform(*saturation))
 
 
 def recolour(photo: np.ndarray, angle: float, saturation: float) -> np.ndarray:

@@ -15,9 +15,9 @@ from mimdit.degrade import degrade, eight_bits, gaussian_blur, jpeg, mixture, ni
 from mimdit.degrade.light import enlarge
 from mimdit.degrade.lowlight import expose
 from mimdit.files import write_file
-from mimdit.metrics import psnr
+from mimdit.metrics import FAINT_DB, psnr
 from mimdit.targets import DEGRADATIONS, DISPATCHER_CLASSES, VARIANT_DEGRADATIONS, Degradation
-from mimdit.train.augment import recolour, warp
+from mimdit.train.augment import draw_recoloured, warp
 from mimdit.train.config import Ingredient
 from mimdit.train.data import PhotoScales, draw_softness
 from mimdit.views import CROP, CROPS, dispatcher_inputs
@@ -29,8 +29,6 @@ _SHARES /= _SHARES.sum()
 SHARD = 128  # examples a file
 EITHER = -1  # what is wanted of a score that may fall either way
 
-# Above this PSNR (error of 3.2 levels) nobody sees a degradation for sure, and calling the photo clean is no mistake.
-FAINT_DB = 38.0
 _SIDES = (320, 1000)  # px: of the pictures
 _DARKEST = 0.15  # mean of a picture that still has something to lose in low light or haze
 # Rooms are dim, and photographed so on purpose. Where all dark examples were to be lightened, and were grainy, grain
@@ -47,10 +45,8 @@ _JOINED = 0.5  # share of pictures that are two photos' side by side, or one abo
 _BORDER = (0.25, 0.75)  # which meet at this share of the side
 _WARPED = 0.6  # share of pieces that are turned, stretched, slanted and reduced, where the photo is large enough
 _GREY = 0.06  # share of black-and-white pieces
-_RECOLOURED = 0.5  # share of others that are more or less saturated,
+_RECOLOURED = 0.5  # share of others that are more or less saturated, with other hues
 _SATURATION = (0.3, 1.5)
-_TURN = 0.35  # with hues turned by this standard deviation in radians,
-_ANY_HUE = 0.2  # and this share of them by any angle
 _REGRADED = 0.3  # share of pieces on which a gamma is put
 _GAMMA = (0.7, 1.5)
 NO_PHOTO = -1
@@ -138,6 +134,7 @@ def draw_example(
         wanted[_class_of(kind)] = 1
     else:
         photo = degrade(truth, kind, rng).image
+        # What is too faint to be seen may be called clean.
         wanted[_class_of(kind)] = 1 if psnr(photo, truth) < FAINT_DB else EITHER
     if kind in ("blur", "lowlight"):  # which have a sensor's noise of their own, more or less
         wanted[_class_of("noise")] = EITHER
@@ -194,8 +191,7 @@ def _piece(scales: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
     if rng.random() < _GREY:
         piece = np.repeat(piece.mean(axis=2, keepdims=True), 3, axis=2)
     elif rng.random() < _RECOLOURED:
-        angle = rng.uniform(-np.pi, np.pi) if rng.random() < _ANY_HUE else rng.normal(0, _TURN)
-        piece = recolour(piece, angle, rng.uniform(*_SATURATION))
+        piece = draw_recoloured(piece, _SATURATION, rng)
     if rng.random() < _REGRADED:
         piece = piece ** np.float32(np.exp(rng.uniform(*np.log(_GAMMA))))
     return np.ascontiguousarray(piece)
