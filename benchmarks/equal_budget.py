@@ -36,7 +36,7 @@ SHAPES: dict[str, ModelConfig] = {
 def equal_budget(codec: Path, photos: Path, out: Path, steps: int = STEPS) -> TableContent:
     """Train the three (or go on with what lies in `out`), and set the second and third against the first, in dB."""
     scores = {
-        name: _trained(shape, codec, photos, out / name.strip("+ ").replace(" ", "-"), steps)
+        name: _trained(shape, codec, photos, out / f"{steps}-{name.strip('+ ').replace(' ', '-')}", steps)
         for name, shape in SHAPES.items()
     }
     first, *others = SHAPES

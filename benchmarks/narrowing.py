@@ -21,18 +21,15 @@ def narrowing(
     tuned: Mapping[Variant, MiMDiT],
     examples: Sequence[Batch],
 ) -> TableContent:
-    """Of each degradation's own variant: dB before, right after, and tuned again where that ships; and what it kept."""
+    """Of each degradation's own variant: dB before, right after, and tuned again as it ships; and what it kept."""
     rows = []
     for kind in DEGRADATIONS:
         name = DISPATCHER_CLASSES[family_of(kind)]
         plan = narrowed[name].shape.plan
         assert plan is not None
         own = of_kinds(examples, [kind])
-        first, after = (decibels(models[name].eval(), own)[kind] for models in (before, narrowed))
-        again = "–"
-        if tuned[name].shape.plan == plan:
-            again = f"{decibels(tuned[name].eval(), own)[kind] - first:+.2f}"
+        first, after, again = (decibels(models[name].eval(), own)[kind] for models in (before, narrowed, tuned))
         kept = ", ".join(f"{b} {expert.name}" for b, block in enumerate(plan.blocks) for expert in block.experts)
-        rows.append((kind, f"{first:.2f}", f"{after - first:+.2f}", again, kept))
+        rows.append((kind, f"{first:.2f}", f"{after - first:+.2f}", f"{again - first:+.2f}", kept))
     heads = "degradation", "all", "narrowed", "and tuned again", "what stays: MiM block, sub-expert"
     return TableContent("Narrowing", heads, tuple(rows))

@@ -1,7 +1,7 @@
 """Writes docs/routing.md: what routers decide, what carries the restoration, what freezing costs and saves.
 
     python -m mimdit.benchmarks.routing_report --student weights/student-1 --variants runs/small/variants \\
-        --before runs/small/final9 --narrowed runs/small/narrow \\
+        --before runs/small/final9 \\
         --codec runs/small/codec/model --photos PHOTOS --runs runs/small/equal-budget --out docs
 
 Router statistics are of the training photos; every figure in dB is of the photos kept for validation. The equal-budget
@@ -27,6 +27,8 @@ from mimdit.benchmarks.table import TableContent, markdown_lines
 from mimdit.benchmarks.tile_regret import tile_regret
 from mimdit.files import write_file
 from mimdit.model.checkpoint import load_model
+from mimdit.model.mimdit import MiMDiT
+from mimdit.routing.narrow import with_plan
 from mimdit.routing.plan import RoutingPlan
 from mimdit.routing.record import record_routing
 from mimdit.targets import DEGRADATIONS, VARIANT_DEGRADATIONS, VARIANTS, Variant
@@ -43,6 +45,8 @@ Generated: `{command}`
 {kept_out} photos kept for validation.
 """
 
+_BUDGETS = "Equal budgets: the time of {steps} training steps each"
+
 _WAYS = """\
 `own plan`: in each group the sub-expert that dynamic routing chose most often, with its mean weight. `mean gates`: all
 sub-experts, each with its mean weight over the photos. `merged`: one sub-expert a group, the mean of all three by their
@@ -55,18 +59,22 @@ def main(
     student: Annotated[Path, typer.Option(help="Model folder of the dynamic one-step student.")],
     variants: Annotated[Path, typer.Option(help="Folder of its frozen variants.")],
     before: Annotated[Path, typer.Option(help="Folder of the variants as they were before they were narrowed.")],
-    narrowed: Annotated[Path, typer.Option(help="Folder of the variants narrowed, before they were tuned again.")],
     codec: Annotated[Path, typer.Option(help="Model folder of stage 1, for the equal-budget networks.")],
     photos: Annotated[Path, typer.Option(help="The training photos.")],
     runs: Annotated[Path, typer.Option(help="Where the equal-budget networks are trained.")],
+    steps: Annotated[
+        list[int], typer.Option(default_factory=lambda: [STEPS], help="Of each equal-budget network; may be repeated.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="routing.md and its pictures go here.")] = Path("docs"),
     each: Annotated[int, typer.Option(min=1, help="Tiles of every degradation.")] = 24,
-    steps: Annotated[int, typer.Option(min=1, help="Training steps of each equal-budget network.")] = STEPS,
     samples: Annotated[int, typer.Option(min=1, help="Times of a tile.")] = 20,
 ) -> None:
     """Write docs/routing.md and its pictures."""
     model, tuned = load_model(student).eval(), load_variants(variants)
-    full, fewer = load_variants(before), load_variants(narrowed)
+    full = load_variants(before)
+    fewer: dict[Variant, MiMDiT] = {
+        name: with_plan(full[name], plan) for name, net in tuned.items() if (plan := net.shape.plan)
+    }
     scales = PhotoScales(photos, runs.parent / ".photo-cache")
     training, kept_out = scales.split(TrainConfig(objective="distill", steps=1).validation_photos)
     seen = record_routing(model, examples_of(scales, training, TILE, each, seed=1))
@@ -100,14 +108,14 @@ def main(
         _section("What carries the restoration", components(model, plans, examples)),
         "Branch off, degraded latent and own plan against dynamic routing; other plans against the own plan, all on\n"
         "the student's weights without any tuning.\n",
-        _section(f"Equal budgets: the time of {steps} training steps each", equal_budget(codec, photos, runs, steps)),
+        *(_section(_BUDGETS.format(steps=count), equal_budget(codec, photos, runs, count)) for count in steps),
         "The second and third column against the first, in dB.\n",
         _section("Four ways to freeze", _ways_table(ways)),
         _WAYS,
         _section("Narrowing: 5 of 12 sub-experts", narrowing(full, fewer, tuned, examples)),
-        "PSNR in dB of each degradation's own variant, with all sub-experts of its plan; the differences when those\n"
-        "are dropped without which it restores best, and when it is tuned again with two more residual blocks in its\n"
-        "decoder, as it ships (– where all stay). What is dropped was chosen on training photos, one at a time.\n",
+        "PSNR in dB of each degradation's own variant, with all sub-experts of its plan; the differences when only\n"
+        "those stay that ship, and when it is tuned again with more residual blocks in its decoder, as it ships. What\n"
+        "is dropped was chosen on training photos, one at a time.\n",
         _section("What freezing saves", _saved_table(savings)),
         "The ratio of `dynamic` stands in brackets. `narrowed` has 5 of 12 sub-experts; `as it ships` has besides two\n"
         "more residual blocks at full resolution. All are `denoise`.\n",
