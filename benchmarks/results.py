@@ -41,6 +41,8 @@ No public test image was trained on (docs/architecture.md says what of them was 
 over the photos; degraded inputs are clipped and rounded to 8 bits.
 """
 
+_MISSED = "Of what is missed, [what was tried, and what the curves say](training.md#what-is-missed).\n"
+
 _SAMPLING = """\
 The first {each} photos of each group. `sharpness` is the mean gradient over the truth's: below 1 is softer. The
 reference shares codec and branch with the students; what is its own is the transformer, trained as a rectified flow.
@@ -113,6 +115,7 @@ def document(
             bundle=bundle.manifest.id,
         ),
         _section("Against what was set out", bar_table(bars([*whole.summary, *peers], method))),
+        _MISSED,
         _section("Frozen one-step variants, all photos", restored_table(whole.summary, method)),
         _section("What a user has today, on the same photos", today_table(today.summary, method)),
         _section("SSIM and FLIP of the variant that belongs", quality_table(whole.summary, method)),
