@@ -51,8 +51,8 @@ def accuracy_rows(bundle: "Bundle", summaries: Iterable[Summary]) -> list[Accura
                     degradation=summary.degradation,
                     dataset=summary.dataset,
                     images=summary.images,
-                    input_psnr=round(before, 3),
-                    psnr=round(after, 3),
+                    input_psnr=round(before, 4),
+                    psnr=round(after, 4),
                 )
             )
     return rows
