@@ -109,8 +109,8 @@ def main(
         "Branch off, degraded latent and own plan against dynamic routing; other plans against the own plan, all on\n"
         "the student's weights without any tuning.\n",
         *(_section(_BUDGETS.format(steps=count), equal_budget(codec, photos, runs, count)) for count in steps),
-        "Columns after `plain DiT` against it, in dB. `the same, frozen`: without routers, each degradation by the\n"
-        "plan that they choose most often for it on training photos.\n",
+        "Columns after `plain DiT` against it, in dB. `the same, led`: whatever the routers choose, every photo goes\n"
+        "to the sub-experts that its degradation was taught with, as it does in a frozen variant.\n",
         _section("Four ways to freeze", _ways_table(ways)),
         _WAYS,
         _section("Narrowing: 5 of 12 sub-experts", narrowing(full, fewer, tuned, examples)),
