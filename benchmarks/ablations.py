@@ -21,9 +21,9 @@ from mimdit.routing.prior import family_of
 from mimdit.routing.record import record_routing
 from mimdit.targets import DEGRADATIONS, DISPATCHER_CLASSES, Variant
 from mimdit.train.config import TrainConfig
-from mimdit.train.data import Batch, Examples, PhotoScales, batches
+from mimdit.train.data import Batch, Examples, PhotoScales, batches, forced_experts
 
-__all__ = ["components", "decibels", "examples_of", "information", "of_kinds", "whole"]
+__all__ = ["components", "decibels", "examples_of", "information", "led", "of_kinds", "whole"]
 
 Restore = Callable[[MiMDiT, Batch], Tensor]
 
@@ -41,6 +41,14 @@ def without_branch(model: MiMDiT, batch: Batch) -> Tensor:
         guidance, layers=[torch.zeros_like(g) for g in guidance.layers], output=torch.zeros_like(guidance.output)
     )
     return model.codec.decode(model.sample(silent), degraded, batch.image, skips).clamp(0, 1)
+
+
+def led(model: MiMDiT, batch: Batch) -> Tensor:
+    """Every photo by the sub-experts that its degradation was taught with, whatever the routers say."""
+    degraded, skips = model.codec.encode(batch.image)
+    forced = forced_experts(batch.families, model.shape.branch_blocks)
+    guidance = model.guide(batch.image, degraded, batch.photo, forced)
+    return model.codec.decode(model.sample(guidance), degraded, batch.image, skips).clamp(0, 1)
 
 
 def degraded_latent(model: MiMDiT, batch: Batch) -> Tensor:

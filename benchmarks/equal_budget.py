@@ -11,16 +11,14 @@ validation. Part of `python -m mimdit.benchmarks.routing_report`.
 
 from pathlib import Path
 
-from torch import Tensor
-
-from mimdit.benchmarks.ablations import decibels
+from mimdit.benchmarks.ablations import decibels, led
 from mimdit.benchmarks.table import TableContent
 from mimdit.config import ModelConfig, preset
 from mimdit.model.checkpoint import load_model, save_model
 from mimdit.model.mimdit import MiMDiT
 from mimdit.targets import DEGRADATIONS
 from mimdit.train.config import TrainConfig
-from mimdit.train.data import Batch, Examples, PhotoScales, batches, forced_experts
+from mimdit.train.data import Examples, PhotoScales, batches
 from mimdit.train.loop import train
 
 __all__ = ["EXAMPLES", "STEPS", "TILE", "equal_budget"]
@@ -31,7 +29,7 @@ EXAMPLES = 24  # of each degradation
 TILE = 128  # px, as in training: routers were not tuned for another
 
 _SMALL = preset("small")
-LED = "the same, led"
+_LED = "the same, led"
 SHAPES: dict[str, ModelConfig] = {
     "plain DiT": _SMALL.model_copy(update={"branch_blocks": 0}),
     "+ Inter-MoE": _SMALL.model_copy(update={"experts": 1}),
@@ -42,20 +40,21 @@ SHAPES: dict[str, ModelConfig] = {
 def equal_budget(codec: Path, photos: Path, out: Path, steps: int = STEPS) -> TableContent:
     """Train the three (or go on with what lies in `out`), and set the second and third against the first, in dB; the
     third also with every photo led to its degradation's sub-experts."""
+    cache = out.parent / ".photo-cache"  # where the other stages of training look for decoded photos too
     models = {
-        name: _trained(shape, codec, photos, out / f"{steps}-{name.strip('+ ').replace(' ', '-')}", steps)
+        name: _trained(shape, codec, photos, out / f"{steps}-{name.strip('+ ').replace(' ', '-')}", steps, cache)
         for name, shape in SHAPES.items()
     }
-    scales = PhotoScales(photos, out / ".photo-cache")
+    scales = PhotoScales(photos, cache)
     shown = TrainConfig(objective="distill", steps=1, batch=len(DEGRADATIONS), tile=TILE, seed=2)
     kept_out = scales.split(shown.validation_photos)[1]
     examples = list(batches(Examples(scales, kept_out, shown, DEGRADATIONS), 0, EXAMPLES, shown.batch))
     scores = {name: decibels(model, examples) for name, model in models.items()}
-    first, *_, last = SHAPES
-    scores[LED] = decibels(models[last], examples, _led)
+    *_, last = models.values()
+    scores[_LED] = decibels(last, examples, led)
     for column in scores.values():
         column["mean"] = sum(column.values()) / len(column)
-    others = [name for name in scores if name != first]
+    first, *others = scores
     rows = tuple(
         (kind, f"{plain:.2f}", *(f"{scores[name][kind] - plain:+.2f}" for name in others))
         for kind, plain in scores[first].items()
@@ -63,15 +62,7 @@ def equal_budget(codec: Path, photos: Path, out: Path, steps: int = STEPS) -> Ta
     return TableContent("Equal budgets", ("degradation", *scores), rows)
 
 
-def _led(model: MiMDiT, batch: Batch) -> Tensor:
-    """Every photo by the sub-experts that its degradation was taught with, whatever the routers say."""
-    degraded, skips = model.codec.encode(batch.image)
-    forced = forced_experts(batch.families, model.shape.branch_blocks)
-    guidance = model.guide(batch.image, degraded, batch.photo, forced)
-    return model.codec.decode(model.sample(guidance), degraded, batch.image, skips).clamp(0, 1)
-
-
-def _trained(shape: ModelConfig, codec: Path, photos: Path, out: Path, steps: int) -> MiMDiT:
+def _trained(shape: ModelConfig, codec: Path, photos: Path, out: Path, steps: int, cache: Path) -> MiMDiT:
     routed = shape.branch_blocks > 0 and shape.experts > 1
     start = out / "start"
     if not start.is_dir():
@@ -85,7 +76,7 @@ def _trained(shape: ModelConfig, codec: Path, photos: Path, out: Path, steps: in
         taught = TrainConfig(
             objective="routers", start=start, steps=alone, learning_rate=2e-3, evaluate_every=alone, seed=1, **common
         )
-        start = train(taught, photos, out / "routers", way="bf16 eager", cache=out.parent / ".photo-cache")
+        start = train(taught, photos, out / "routers", way="bf16 eager", cache=cache)
     config = TrainConfig(
         objective="distill",
         start=start,
@@ -96,4 +87,4 @@ def _trained(shape: ModelConfig, codec: Path, photos: Path, out: Path, steps: in
         evaluate_every=steps,
         **common,
     )
-    return load_model(train(config, photos, out / "run", way="bf16 eager", cache=out.parent / ".photo-cache")).eval()
+    return load_model(train(config, photos, out / "run", way="bf16 eager", cache=cache)).eval()

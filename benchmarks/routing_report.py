@@ -1,8 +1,8 @@
 """Writes docs/routing.md: what routers decide, what carries the restoration, what freezing costs and saves.
 
     python -m mimdit.benchmarks.routing_report --student weights/student-1 --variants runs/small/variants \\
-        --before runs/small/final9 \\
-        --codec runs/small/codec/model --photos PHOTOS --runs runs/small/equal-budget --out docs
+        --before runs/small/final9 --codec runs/small/codec/model --photos PHOTOS \\
+        --runs runs/small/equal-budget --out docs
 
 Router statistics are of the training photos; every figure in dB is of the photos kept for validation. The equal-budget
 networks are trained at the first run (minutes) and kept in --runs.
@@ -45,8 +45,6 @@ Generated: `{command}`
 {kept_out} photos kept for validation.
 """
 
-_BUDGETS = "Equal budgets: the time of {steps} training steps each"
-
 _WAYS = """\
 `own plan`: in each group the sub-expert that dynamic routing chose most often, with its mean weight. `mean gates`: all
 sub-experts, each with its mean weight over the photos. `merged`: one sub-expert a group, the mean of all three by their
@@ -62,11 +60,9 @@ def main(
     codec: Annotated[Path, typer.Option(help="Model folder of stage 1, for the equal-budget networks.")],
     photos: Annotated[Path, typer.Option(help="The training photos.")],
     runs: Annotated[Path, typer.Option(help="Where the equal-budget networks are trained.")],
-    steps: Annotated[
-        list[int], typer.Option(default_factory=lambda: [STEPS], help="Of each equal-budget network; may be repeated.")
-    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="routing.md and its pictures go here.")] = Path("docs"),
     each: Annotated[int, typer.Option(min=1, help="Tiles of every degradation.")] = 24,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps of each equal-budget network.")] = STEPS,
     samples: Annotated[int, typer.Option(min=1, help="Times of a tile.")] = 20,
 ) -> None:
     """Write docs/routing.md and its pictures."""
@@ -108,7 +104,7 @@ def main(
         _section("What carries the restoration", components(model, plans, examples)),
         "Branch off, degraded latent and own plan against dynamic routing; other plans against the own plan, all on\n"
         "the student's weights without any tuning.\n",
-        *(_section(_BUDGETS.format(steps=count), equal_budget(codec, photos, runs, count)) for count in steps),
+        _section(f"Equal budgets: the time of {steps} training steps each", equal_budget(codec, photos, runs, steps)),
         "Columns after `plain DiT` against it, in dB. `the same, led`: whatever the routers choose, every photo goes\n"
         "to the sub-experts that its degradation was taught with, as it does in a frozen variant.\n",
         _section("Four ways to freeze", _ways_table(ways)),

@@ -146,7 +146,7 @@ def test_the_document_is_written_whole(
     variants = tmp_path / "variants"
     report.main(
         tmp_path / "student", variants, variants, tmp_path / "student", photos, tmp_path / "runs" / "budget",
-        [1], tmp_path / "docs", each=1, samples=2,
+        tmp_path / "docs", each=1, steps=1, samples=2,
     )  # fmt: skip
     text = (tmp_path / "docs" / "routing.md").read_text()
     for title in (
