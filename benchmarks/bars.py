@@ -47,7 +47,7 @@ class Bar:
         return self.found >= self.wanted
 
 
-def bars(summaries: Sequence[Summary], method: str, clean: str = "clean_cbsd34") -> list[Bar]:
+def bars(summaries: Sequence[Summary], method: str) -> list[Bar]:
     """Every bar whose photos were measured. `method` is the bundle's name in the summaries."""
     asked = [s for s in summaries if s.method == method and s.variant in VARIANTS and s.variant != "general"]
     ours = {(s.degradation, s.dataset): s for s in asked}
@@ -67,7 +67,7 @@ def bars(summaries: Sequence[Summary], method: str, clean: str = "clean_cbsd34")
             rows.append(Bar(f"{key[0]} ({key[1]}), {above}", best + more, found.restored.psnr))
     for s in summaries:
         wanted = _CLEAN_KEPT.get(s.variant or "")
-        ours_clean = s.method == method and (s.degradation, s.dataset) == (CLEAN, clean)
+        ours_clean = s.method == method and s.degradation == CLEAN
         if ours_clean and wanted is not None and s.restored.psnr is not None:
-            rows.append(Bar(f"clean photos through {s.variant}", wanted, s.restored.psnr))
+            rows.append(Bar(f"clean photos ({s.dataset}) through {s.variant}", wanted, s.restored.psnr))
     return rows

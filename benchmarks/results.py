@@ -23,7 +23,7 @@ from mimdit.benchmarks.bars import Bar, bars
 from mimdit.benchmarks.datasets import CLEAN, Group, manifest_groups, select
 from mimdit.benchmarks.methods import AUTO, MATCHED, Method, bundle_method
 from mimdit.benchmarks.peers import missing_packages, peer_methods
-from mimdit.benchmarks.sampling import Sampled, Sampler, cost, sampled, samplers
+from mimdit.benchmarks.sampling import COST_TILE, Sampled, Sampler, cost, sampled, samplers
 from mimdit.benchmarks.table import TableContent, markdown_lines
 from mimdit.bundle import Bundle, open_bundle
 from mimdit.cli.steps_bar import steps_bar
@@ -191,10 +191,10 @@ def clean_table(summaries: Sequence[Summary], method: str) -> TableContent:
 
 def sampling_table(rows: Sequence[Sampled]) -> TableContent:
     """A row a group: PSNR / FLIP / sharpness of each sampler."""
-    heads = list(dict.fromkeys(f"{row.sampler}, {row.steps}" for row in rows))
+    heads = list(dict.fromkeys(_head(row) for row in rows))
     groups: dict[str, dict[str, Sampled]] = {}
     for row in rows:
-        groups.setdefault(f"{row.degradation} ({row.dataset})", {})[f"{row.sampler}, {row.steps}"] = row
+        groups.setdefault(f"{row.degradation} ({row.dataset})", {})[_head(row)] = row
     cells = tuple(
         (name, *(f"{s.psnr:.2f} / {_number(s.flip, '.3f')} / {s.sharpness:.2f}" for s in (found[h] for h in heads)))
         for name, found in groups.items()
@@ -202,16 +202,19 @@ def sampling_table(rows: Sequence[Sampled]) -> TableContent:
     return TableContent("Sampling", ("PSNR / FLIP / sharpness", *heads), cells)
 
 
+def _head(row: Sampled) -> str:
+    return f"{row.sampler}, {row.steps}" if row.steps else row.sampler
+
+
 def cost_table(bundle: Bundle, choices: Sequence[Sampler]) -> TableContent:
-    """Parameters in millions and GMAC of a tile of 256 px."""
+    """Parameters in millions and GMAC of a tile."""
+    costs = [(f"{e.variant}, frozen", e.tile, e.steps, e.parameters, e.gmac) for e in bundle.manifest.models]
+    costs += [(f"{c.name}, dynamic", COST_TILE, c.steps, *cost(c.model, c.steps)) for c in choices]
     rows = [
-        (f"{entry.variant}, frozen", str(entry.steps), f"{entry.parameters / 1e6:.2f}", f"{entry.gmac:.2f}")
-        for entry in bundle.manifest.models
+        (name, str(tile), str(steps), f"{parameters / 1e6:.2f}", f"{gmac:.2f}")
+        for name, tile, steps, parameters, gmac in costs
     ]
-    for choice in choices:
-        parameters, gmac = cost(choice.model, choice.steps)
-        rows.append((f"{choice.name}, dynamic", str(choice.steps), f"{parameters / 1e6:.2f}", f"{gmac:.2f}"))
-    return TableContent("Cost", ("model", "steps", "parameters, M", "GMAC"), tuple(rows))
+    return TableContent("Cost", ("model", "tile, px", "steps", "parameters, M", "GMAC"), tuple(rows))
 
 
 def _groups(summaries: Sequence[Summary]) -> dict[tuple[str, str], list[Summary]]:

@@ -17,9 +17,9 @@ from mimdit.model.cost import gmac
 from mimdit.model.mimdit import MiMDiT
 from mimdit.pixels import to_unit
 
-__all__ = ["Sampled", "Sampler", "cost", "gradient_ratio", "sampled", "samplers"]
+__all__ = ["COST_TILE", "Sampled", "Sampler", "cost", "gradient_ratio", "sampled", "samplers"]
 
-_TILE = 256  # px
+COST_TILE = 256  # px
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Sampler:
 
 @dataclass(frozen=True)
 class Sampled:
-    """One group restored by one sampler, means over its photos.
+    """One group restored by one sampler, means over its photos. "input" of 0 steps is the photos as they were.
 
     sharpness: mean size of the restored photo's gradient over that of the truth; below 1 is softer, above 1 is noisier.
     """
@@ -62,25 +62,31 @@ def sampled(
     rows = []
     for group in groups:
         pairs = [pair for case in group.cases if (pair := case.load()).truth is not None]
-        for choice in choices if pairs else ():
+        if not pairs:
+            continue
+        inputs = [pair.input for pair in pairs]
+        truths = [pair.truth for pair in pairs if pair.truth is not None]
+        rows.append(_row(group, "input", 0, inputs, truths))
+        for choice in choices:
             runtime = TorchRuntime(choice.model, choice.steps)
-            restored = [restore_photo(pair.input, runtime, group.variant or "general") for pair in pairs]
-            truths = [pair.truth for pair in pairs if pair.truth is not None]
-            found = [quality(photo, truth) for photo, truth in zip(restored, truths, strict=True)]
-            flips = [q.flip for q in found if q.flip is not None]
-            rows.append(
-                Sampled(
-                    degradation=group.degradation,
-                    dataset=group.dataset,
-                    sampler=choice.name,
-                    steps=choice.steps,
-                    psnr=fmean(q.psnr for q in found if q.psnr is not None),
-                    flip=fmean(flips) if flips else None,
-                    sharpness=fmean(map(gradient_ratio, restored, truths)),
-                )
-            )
+            restored = [restore_photo(photo, runtime, group.variant or "general") for photo in inputs]
+            rows.append(_row(group, choice.name, choice.steps, restored, truths))
             advance()
     return rows
+
+
+def _row(group: Group, sampler: str, steps: int, photos: Sequence[np.ndarray], truths: Sequence[np.ndarray]) -> Sampled:
+    found = [quality(photo, truth) for photo, truth in zip(photos, truths, strict=True)]
+    flips = [q.flip for q in found if q.flip is not None]
+    return Sampled(
+        degradation=group.degradation,
+        dataset=group.dataset,
+        sampler=sampler,
+        steps=steps,
+        psnr=fmean(q.psnr for q in found if q.psnr is not None),
+        flip=fmean(flips) if flips else None,
+        sharpness=fmean(map(gradient_ratio, photos, truths)),
+    )
 
 
 def gradient_ratio(photo: np.ndarray, truth: np.ndarray) -> float:
@@ -95,5 +101,5 @@ def gradient_ratio(photo: np.ndarray, truth: np.ndarray) -> float:
 
 def cost(model: MiMDiT, steps: int) -> tuple[int, float]:
     """Parameters, and 10⁹ multiply-accumulates of a tile: of dynamic routing only the sub-experts that it chose."""
-    image, photo = torch.rand(1, 3, _TILE, _TILE), torch.rand(1, 3, PHOTO_SIZE, PHOTO_SIZE)
+    image, photo = torch.rand(1, 3, COST_TILE, COST_TILE), torch.rand(1, 3, PHOTO_SIZE, PHOTO_SIZE)
     return sum(p.numel() for p in model.parameters()), gmac(lambda: model(image, photo, steps=steps))

@@ -35,6 +35,7 @@ def test_bars_are_held_against_inputs_peers_and_figures() -> None:
             summary("lowlight", "lowlight_real", OURS, "lowlight", 9, 17),
             summary("lowlight", "lowlight_real", "CLAHE", None, 9, 11.5),
             summary("clean", "clean_cbsd34", OURS, "dehaze", 100, 27),
+            summary("clean", "clean_set5", OURS, "dehaze", 100, 29),
             summary("clean", "clean_cbsd34", OURS, "auto", 100, 90),
         ],
         OURS,
@@ -45,8 +46,9 @@ def test_bars_are_held_against_inputs_peers_and_figures() -> None:
         "noise (denoise_real), input + 0.4": False,
         "noise (denoise_real), above FFDNet, told": False,
         "lowlight (lowlight_real), CLAHE + 5": True,
-        "clean photos through dehaze": False,
-        "clean photos through auto": False,  # one of them was changed
+        "clean photos (clean_cbsd34) through dehaze": False,
+        "clean photos (clean_set5) through dehaze": True,
+        "clean photos (clean_cbsd34) through auto": False,  # one of them was changed
     }
 
 
@@ -100,6 +102,8 @@ def test_one_command_writes_the_document(lively: MiMDiT, tmp_path: Path) -> None
     assert "| noise-25 (clean_us) | 2 |" in whole
     assert "| noise-25 (clean_us) | 1 |" in today
     assert "OpenCV non-local means, told" in text
+    assert "| input | reference, 1 |" in text
     assert "reference, 20 | student, 1 | student, 2" in text
-    assert "| student, dynamic | 2 |" in text
+    assert "| denoise, frozen | 512 | 1 |" in text
+    assert "| student, dynamic | 256 | 2 |" in text
     assert {path.name for path in (tmp_path / "kept").glob("*.json")} == {"accuracy.json", "today.json"}
