@@ -23,7 +23,7 @@ from mimdit.targets import DEGRADATIONS, DISPATCHER_CLASSES, Variant
 from mimdit.train.config import TrainConfig
 from mimdit.train.data import Batch, Examples, PhotoScales, batches, forced_experts
 
-__all__ = ["components", "decibels", "examples_of", "information", "led", "of_kinds", "whole"]
+__all__ = ["components", "decibels", "examples_of", "information", "led", "of_kinds", "places_found", "whole"]
 
 Restore = Callable[[MiMDiT, Batch], Tensor]
 
@@ -31,6 +31,11 @@ Restore = Callable[[MiMDiT, Batch], Tensor]
 def whole(model: MiMDiT, batch: Batch) -> Tensor:
     """The model as it is."""
     return model(batch.image, batch.photo)
+
+
+def as_taken(model: MiMDiT, batch: Batch) -> Tensor:
+    """The degraded photo itself."""
+    return batch.image
 
 
 def without_branch(model: MiMDiT, batch: Batch) -> Tensor:
@@ -88,7 +93,7 @@ def of_kinds(examples: Sequence[Batch], kinds: Sequence[str]) -> list[Batch]:
 def components(student: MiMDiT, plans: Mapping[Variant, RoutingPlan], examples: Sequence[Batch]) -> TableContent:
     """What branch, restored latent and own plan are worth, per degradation, on the student's weights without tuning."""
     own = {family: decibels(freeze(student, plans[family]).eval(), examples) for family in DISPATCHER_CLASSES}
-    dynamic = decibels(student, examples)
+    before, dynamic = decibels(student, examples, as_taken), decibels(student, examples)
     silent, undone = decibels(student, examples, without_branch), decibels(student, examples, degraded_latent)
     rows = []
     for kind in DEGRADATIONS:
@@ -97,9 +102,23 @@ def components(student: MiMDiT, plans: Mapping[Variant, RoutingPlan], examples: 
         frozen = own[family][kind]
         losses = (silent[kind] - dynamic[kind], undone[kind] - dynamic[kind], frozen - dynamic[kind])
         against = (*losses, max(others) - frozen, float(np.mean(others)) - frozen)
-        rows.append((kind, f"{dynamic[kind]:.2f}", *(f"{value:+.2f}" for value in against)))
-    heads = "dynamic", "branch off", "degraded latent", "own plan", "best other plan", "mean other plan"
+        rows.append((kind, f"{before[kind]:.2f}", f"{dynamic[kind]:.2f}", *(f"{value:+.2f}" for value in against)))
+    heads = "input", "dynamic", "branch off", "degraded latent", "own plan", "best other plan", "mean other plan"
     return TableContent("What each part is worth", ("degradation", *heads), tuple(rows))
+
+
+@torch.inference_mode()
+def places_found(student: MiMDiT, examples: Iterable[Batch]) -> TableContent:
+    """How many of its places, a sub-expert in each group of each MiM block, routers find for a photo as taught."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for batch in examples:
+        routings = student.branch.route(batch.image, batch.photo)
+        chosen = torch.stack([routing.chosen[..., 0] for routing in routings], 1)  # [B,blocks,4]
+        right = (chosen == forced_experts(batch.families, len(routings))).float().mean((1, 2))
+        for kind, share in zip(batch.kinds, right.tolist(), strict=True):
+            found[kind].append(share)
+    row = tuple(f"{np.mean(found[kind]):.0%}" if kind in found else "–" for kind in DEGRADATIONS)
+    return TableContent("Sub-experts chosen as taught", ("", *DEGRADATIONS), (("chosen as taught", *row),))
 
 
 def information(student: MiMDiT, examples: Sequence[Batch]) -> TableContent:

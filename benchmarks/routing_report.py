@@ -16,7 +16,7 @@ from typing import Annotated
 import torch
 import typer
 
-from mimdit.benchmarks.ablations import components, examples_of, information
+from mimdit.benchmarks.ablations import components, examples_of, information, places_found
 from mimdit.benchmarks.device import this_device, versions
 from mimdit.benchmarks.equal_budget import STEPS, equal_budget
 from mimdit.benchmarks.freezing import Frozen, Saved, freeze_ways, saved
@@ -28,10 +28,11 @@ from mimdit.benchmarks.tile_regret import tile_regret
 from mimdit.files import write_file
 from mimdit.model.checkpoint import load_model
 from mimdit.model.mimdit import MiMDiT
+from mimdit.routing.freeze import make_plan
 from mimdit.routing.narrow import with_plan
 from mimdit.routing.plan import RoutingPlan
 from mimdit.routing.record import record_routing
-from mimdit.targets import DEGRADATIONS, VARIANT_DEGRADATIONS, VARIANTS, Variant
+from mimdit.targets import DEGRADATIONS, DISPATCHER_CLASSES, VARIANT_DEGRADATIONS, VARIANTS, Variant
 from mimdit.train.config import TrainConfig
 from mimdit.train.data import PhotoScales
 
@@ -76,7 +77,9 @@ def main(
     seen = record_routing(model, examples_of(scales, training, TILE, each, seed=1))
     examples = examples_of(scales, kept_out, TILE, each, seed=2)
 
-    plans: dict[Variant, RoutingPlan] = {name: net.shape.plan for name, net in full.items() if net.shape.plan}
+    plans: dict[Variant, RoutingPlan] = {
+        name: make_plan(name, seen.of(VARIANT_DEGRADATIONS[name])) for name in DISPATCHER_CLASSES
+    }
     ways = [
         row
         for name in VARIANTS
@@ -101,6 +104,9 @@ def main(
         f"![Inter-MoE]({maps[0]})\n\n![Intra-MoE]({maps[1]})\n",
         f"Over {each} tiles of each degradation from the training photos.\n",
         _section("Mutual information of degradation and chosen sub-expert", information(model, examples), titled=True),
+        _section("Sub-experts chosen as taught", places_found(model, examples)),
+        "Of a photo's 12 places, in each of which it shares a sub-expert with one other degradation; the two kinds of\n"
+        "noise are one. A third would be found by chance.\n",
         _section("What carries the restoration", components(model, plans, examples)),
         "Branch off, degraded latent and own plan against dynamic routing; other plans against the own plan, all on\n"
         "the student's weights without any tuning.\n",

@@ -18,7 +18,7 @@ from mimdit.model.checkpoint import checkpoint_hash, load_model, save_model
 from mimdit.model.experts import make_expert
 from mimdit.model.mimdit import MiMDiT, parameter_groups
 from mimdit.model.moe import MiMBlock, StaticMiMBlock, balance_loss
-from mimdit.model.routing_view import FEATURES
+from mimdit.model.statistics import COUNT
 from mimdit.routing.plan import GROUPS, BlockPlan, ExpertPlan
 
 # diffusers' config of stabilityai/stable-diffusion-3.5-medium, transformer/config.json
@@ -193,7 +193,7 @@ def test_static_block_is_the_planned_part_of_a_dynamic_one():
     )
     dynamic, static = MiMBlock(32, 16, 3, 1, shifted=True), StaticMiMBlock(32, 16, plan, shifted=True)
     assert list(static.experts) == ["swin_2", "squeeze_0"]
-    x, view = torch.randn(2, 32, 8, 16), torch.randn(2, 32 + FEATURES)
+    x, view = torch.randn(2, 32, 8, 16), torch.randn(2, COUNT)
     assert static(x).shape == dynamic(x, view)[0].shape == x.shape
     for kept in plan.experts:
         of_group = dynamic.groups[kept.group]

@@ -9,6 +9,7 @@ import torch
 from typer.testing import CliRunner
 
 from mimdit.benchmarks import equal_budget as budget
+from mimdit.benchmarks.ablations import places_found
 from mimdit.benchmarks.freezing import mean_gates, merge
 from mimdit.benchmarks.regret import photo_regret
 from mimdit.benchmarks.routing_maps import inter_weights
@@ -16,11 +17,14 @@ from mimdit.errors import MimditError
 from mimdit.image import load
 from mimdit.model.checkpoint import save_model
 from mimdit.model.mimdit import MiMDiT
+from mimdit.model.moe import Routing
 from mimdit.routing.diff import plan_places, shared
 from mimdit.routing.freeze import freeze, make_plan
 from mimdit.routing.plan import GROUPS
+from mimdit.routing.prior import family_of
 from mimdit.routing.record import RouterStatistics
-from mimdit.targets import VARIANTS
+from mimdit.targets import DEGRADATIONS, VARIANTS
+from mimdit.train.data import Batch, forced_experts
 
 from .crafted import crafted_plan
 from .frozen import frozen
@@ -58,6 +62,21 @@ def test_merging_averages_parameters_by_use(lively: MiMDiT) -> None:
     each = [lively.state_dict()[f"branch.blocks.0.groups.spatial.{e}.proj.weight"] for e in range(3)]
     wanted = 0.4 * each[0] + 0.3 * each[1] + 0.3 * each[2]
     torch.testing.assert_close(merged[f"branch.blocks.0.experts.{kept.name}.proj.weight"], wanted)
+
+
+def test_places_found_are_those_that_a_degradation_was_taught(lively: MiMDiT, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = lively.shape.branch_blocks
+    image, families = torch.rand(2, 3, 64, 64), torch.tensor([family_of("rain"), family_of("haze")])
+    batch = Batch(image, image, image, families, ["rain", "haze"])
+    taught = forced_experts(families, blocks)
+    taught[1] = (taught[1] + 1) % 3  # haze is sent elsewhere, everywhere
+    told = [Routing(torch.empty(0), torch.empty(0), taught[:, b, :, None]) for b in range(blocks)]
+    monkeypatch.setattr(lively.branch, "route", lambda image, photo: told)
+    (row,) = places_found(lively, [batch]).rows
+    assert dict(zip(DEGRADATIONS, row[1:], strict=True)) == dict.fromkeys(DEGRADATIONS, "–") | {
+        "rain": "100%",
+        "haze": "0%",
+    }
 
 
 def test_inter_weights_are_means_of_each_kind(lively: MiMDiT) -> None:
@@ -151,6 +170,7 @@ def test_the_document_is_written_whole(
     text = (tmp_path / "docs" / "routing.md").read_text()
     for title in (
         "What routers decide",
+        "Sub-experts chosen as taught",
         "What carries",
         "Equal budgets",
         "Four ways",

@@ -58,17 +58,17 @@ class MiMBranch(nn.Module):
         self.source = [i * config.branch_blocks // config.num_layers for i in range(config.num_layers)]
 
     def forward(
-        self, image: Tensor, latent: Tensor, tokens: Tensor, forced: Tensor | None = None
+        self, image: Tensor, photo: Tensor, latent: Tensor, tokens: Tensor, forced: Tensor | None = None
     ) -> tuple[list[Tensor], Tensor, list[Routing]]:
-        """Of the tile f32[B,3,T,T] only the routers see the pixels.
+        """The tile f32[B,3,H,W] and the photo f32[B,3,64,64] themselves are for the routers alone.
 
         `forced` i64[B,blocks,4]: sub-experts to use whatever the router says; negative leaves the choice free.
         """
-        photo = self._summary(tokens)
-        x = self.stem(latent) + photo[:, :, None, None]  # [B,C,h,w]
+        summary = F.relu(self.photo(tokens)).mean(1)  # [B,C]
+        x = self.stem(latent) + summary[:, :, None, None]  # [B,C,h,w]
         outputs: list[Tensor] = []
         routings: list[Routing] = []
-        view = None if self.frozen else self._view(image, photo)
+        view = None if self.frozen else self.routing_view(image, photo)
         for i, block in enumerate(self.blocks):
             if isinstance(block, StaticMiMBlock):
                 x = block(x)
@@ -83,18 +83,10 @@ class MiMBranch(nn.Module):
         ]
         return guides, self.velocity(x), routings
 
-    def route(self, image: Tensor, tokens: Tensor) -> list[Routing]:
+    def route(self, image: Tensor, photo: Tensor) -> list[Routing]:
         """What the routers decide of a tile, one a block, without running any expert."""
-        view = self._view(image, self._summary(tokens))
+        view = self.routing_view(image, photo)
         return [block.route(view) for block in self.blocks if isinstance(block, MiMBlock)]
-
-    def _view(self, image: Tensor, photo: Tensor) -> Tensor:
-        """What routers see: the tile f32[B,3,T,T] and the photo's summary f32[B,C] → f32[B,V]."""
-        return torch.cat([self.routing_view(image), photo], 1)
-
-    def _summary(self, tokens: Tensor) -> Tensor:
-        """Photo tokens f32[B,64,384] → f32[B,C]."""
-        return F.relu(self.photo(tokens)).mean(1)
 
 
 def _zeroed(layer: nn.Conv2d) -> nn.Conv2d:

@@ -117,9 +117,9 @@ class MiMDiT(ModelMixin, ConfigMixin):  # pyright: ignore[reportIncompatibleMeth
         return self.codec.decode(restored, degraded, image, skips).clamp(0, 1)
 
     def guide(self, image: Tensor, degraded: Tensor, photo: Tensor, forced: Tensor | None = None) -> Guidance:
-        """Run the MiM branch once for all steps. Only routers see `image`. `forced`: see `MiMBranch.forward`."""
+        """Run the MiM branch once for all steps. Only routers see pixels. `forced`: see `MiMBranch.forward`."""
         tokens = photo_tokens(photo)  # [B,64,384]
-        layers, output, routings = self.branch(image, degraded, tokens, forced)
+        layers, output, routings = self.branch(image, photo, degraded, tokens, forced)
         context = self.prompt.expand(len(photo), -1, -1) if self.shape.prompt_tokens else tokens  # pyright: ignore
         return Guidance(degraded, layers, output, context, routings)
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mimdit.model.experts import make_expert
-from mimdit.model.routing_view import FEATURES
+from mimdit.model.statistics import COUNT
 from mimdit.routing.plan import GROUPS, BlockPlan
 
 
@@ -41,7 +41,8 @@ class Router(nn.Module):
         self.score = nn.Linear(hidden, len(GROUPS) * (1 + experts))
 
     def forward(self, view: Tensor) -> tuple[Tensor, Tensor]:  # [B,V]
-        inter, intra = self.score(F.relu(self.hidden(view))).float().split([len(GROUPS), len(GROUPS) * self.experts], 1)
+        scores = self.score(F.relu(self.hidden(view.to(self.hidden.weight.dtype)))).float()
+        inter, intra = scores.split([len(GROUPS), len(GROUPS) * self.experts], 1)
         return inter.softmax(1), intra.unflatten(1, (len(GROUPS), self.experts)).softmax(2)
 
 
@@ -52,7 +53,7 @@ class MiMBlock(nn.Module):
         super().__init__()
         self.top_k = top_k
         self.norm = ChannelNorm(channels)
-        self.router = Router(channels + FEATURES, channels, experts)
+        self.router = Router(COUNT, channels, experts)
         self.groups = nn.ModuleDict(
             {
                 group: nn.ModuleList([make_expert(group, i, channels, hidden, shifted) for i in range(experts)])

@@ -1,46 +1,48 @@
-"""What all routers of a branch decide from: the tile's native pixels, before any expert touched it, and the photo.
+"""What all routers of a branch decide from: the dispatcher's statistics, of the tile and of the whole photo.
 
-Noise, blur, blocks and streaks live in native pixels; haze and darkness in the whole photo. Two other inputs failed. A
-block's own input tells later routers, while experts are prescribed, which ones were: they learn to read the
+Noise, blur, blocks and streaks live in native pixels; haze and darkness in the whole photo. Three other inputs were
+worse. A block's own input tells later routers, while experts are prescribed, which ones were: they learn to read the
 prescription instead of the photo and are lost without it. The latent of a frozen codec keeps too little of blur and
-blocks. It costs nothing on a device: routers are not in a frozen variant.
+blocks. A small network over the tile's pixels mistook a quarter of the photos, most of those with sensor noise
+(docs/architecture.md). Statistics cost nothing on a device: routers are not in a frozen variant.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-WIDTHS = (16, 24, 40, 40)
-FEATURES = 3 * WIDTHS[-1]
-FINE_GAIN = 8.0  # what the 3×3 mean leaves over is a tenth of the colours' size
+from mimdit.model.statistics import COUNT, statistics
+from mimdit.views import CROP
 
 
 class RoutingView(nn.Module):
-    """Tile f32[B,3,T,T] in 0..1 → f32[B,FEATURES]: mean, largest and smallest of every feature over the tile."""
+    """Tile f32[B,3,H,W], sides multiples of 64 px, and photo f32[B,3,64,64], both 0..1 → f32[B,COUNT] in −5..5."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.layers = strided(9, WIDTHS)
+        # Of the statistics of training's first examples; they are part of the weights.
+        self.mean: Tensor
+        self.spread: Tensor
+        self.register_buffer("mean", torch.zeros(COUNT))
+        self.register_buffer("spread", torch.ones(COUNT))
 
-    def forward(self, image: Tensor) -> Tensor:
-        return summary(self.layers(with_fine(image)).flatten(2))
+    @property
+    def measured(self) -> bool:
+        """Whether `measure` has been called, in this or in an earlier stage of training."""
+        return not bool((self.spread == 1).all())
+
+    def measure(self, images: Tensor, photos: Tensor) -> None:
+        """Set the units that statistics are seen in, by examples shaped as in `forward`."""
+        found = _statistics(images, photos)
+        self.mean.copy_(found.mean(0))
+        self.spread.copy_(found.std(0) + 1e-3)
+
+    def forward(self, image: Tensor, photo: Tensor) -> Tensor:
+        return ((_statistics(image, photo) - self.mean.float()) / self.spread.float()).clamp(-5, 5)
 
 
-def with_fine(image: Tensor) -> Tensor:
-    """f32[B,3,H,W] → f32[B,9,H,W]: colours, and what their 3×3 mean leaves over, signed and unsigned."""
-    fine = (image - F.avg_pool2d(F.pad(image, (1, 1, 1, 1), mode="replicate"), 3, stride=1)) * FINE_GAIN
-    return torch.cat([image, fine, fine.abs()], 1)
-
-
-def strided(channels: int, widths: tuple[int, ...]) -> nn.Sequential:
-    """3×3 convolutions of stride 2: place k of the third sees the JPEG block k, always at the same phase."""
-    layers: list[nn.Module] = []
-    for width in widths:
-        layers += [nn.Conv2d(channels, width, 3, stride=2, padding=1), nn.LeakyReLU(0.1)]
-        channels = width
-    return nn.Sequential(*layers)
-
-
-def summary(features: Tensor) -> Tensor:
-    """[B,C,N] → [B,3C]: mean, largest and smallest over the places."""
-    return torch.cat([features.mean(2), features.amax(2), features.amin(2)], 1)
+@torch.no_grad()
+def _statistics(image: Tensor, photo: Tensor) -> Tensor:
+    crops = image.float().unfold(2, CROP, CROP).unfold(3, CROP, CROP)  # [B,3,y,x,64,64]
+    crops = crops.permute(0, 2, 3, 1, 4, 5).flatten(1, 2)
+    with torch.autocast(image.device.type, enabled=False):  # differences of neighbours need more than bf16's 8 bits
+        return statistics(photo.float(), crops.flatten(0, 1), crops.shape[1])

@@ -1,4 +1,4 @@
-"""What betrays a degradation, in numbers that need no training: the dispatcher's eyes.
+"""What betrays a degradation, in numbers that need no training: the eyes of dispatcher and routers.
 
 Noise, blur and JPEG blocks are told by how neighbouring pixels differ; haze and darkness by the levels of the whole
 photo. A network of five times the arithmetic that had to find such numbers itself, from 5,000 examples, recognised 18 %
@@ -21,13 +21,13 @@ _RANKS = (40, 400, 2048, 3600, 4056)  # of the 4096 places of the view: about 1,
 _REACH = 7  # places: the dark channel of He et al. looks for the darkest one so near
 
 
-def statistics(photo: Tensor, crops: Tensor) -> Tensor:
-    """photo f32[B,3,64,64] and crops f32[B·16,3,64,64], sRGB-encoded, 0..1 → f32[B,COUNT].
+def statistics(photo: Tensor, crops: Tensor, count: int = CROPS) -> Tensor:
+    """photo f32[B,3,64,64] and its `count` crops each f32[B·count,3,64,64], sRGB-encoded, 0..1 → f32[B,COUNT].
 
     The first LIGHT of them say how the whole photo is lit, the rest what its pixels are like where that shows most.
     """
-    of_crops = _crop_statistics(crops).unflatten(0, (-1, CROPS))  # [B,16,F]
-    lines = line_statistics(_luma(crops)).unflatten(0, (-1, CROPS))  # [B,16,L]
+    of_crops = _crop_statistics(crops).unflatten(0, (-1, count))  # [B,count,F]
+    lines = line_statistics(_luma(crops)).unflatten(0, (-1, count))  # [B,count,L]
     # Which crop says most differs: noise shows in the flattest, blur in the sharpest, and rain falls in all of them.
     extremes = [of_crops.amax(1), of_crops.amin(1), lines.mean(1), lines.amax(1), lines.amin(1)]
     return torch.cat([_view_statistics(photo), of_crops.mean(1), *extremes], 1)

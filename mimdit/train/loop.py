@@ -26,6 +26,8 @@ from mimdit.train.pace import Way, apply_way, time_ways
 from mimdit.train.quantized import RANGED, Rounded
 from mimdit.train.state import ema_update, load_state, save_state
 
+_MEASURED = 128  # examples
+
 
 def train(config: TrainConfig, photos: Path, out: Path, *, way: str | None = None, cache: Path | None = None) -> Path:
     """Run (or go on with) one stage; returns the folder of the averaged weights, `out/model`.
@@ -41,6 +43,7 @@ def train(config: TrainConfig, photos: Path, out: Path, *, way: str | None = Non
     out.mkdir(parents=True, exist_ok=True)
 
     objective, optimizer = _assemble(config)
+    _measure_views(objective.model, examples)
     averaged = copy.deepcopy(objective.model).eval()
     stepped = _stepped(objective, examples)  # before weights are those of a resumed run
     first = 0
@@ -135,6 +138,14 @@ def _assemble(config: TrainConfig) -> tuple[Objective, torch.optim.AdamW]:
         objective.trainable(), config.learning_rate, betas=(0.9, 0.99), weight_decay=config.weight_decay, fused=True
     )
     return objective, optimizer
+
+
+def _measure_views(model: MiMDiT, examples: Examples) -> None:
+    """The units in which routers see statistics, from the first examples; once, at the first stage that has routers."""
+    if model.branch.frozen or model.branch.routing_view.measured:
+        return
+    seen = list(batches(examples, 0, _MEASURED, 1))
+    model.branch.routing_view.measure(torch.cat([b.image for b in seen]), torch.cat([b.photo for b in seen]))
 
 
 def _stepped(objective: Objective, examples: Examples) -> nn.Module:

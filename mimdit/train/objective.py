@@ -15,14 +15,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mimdit.errors import CheckpointError
-from mimdit.model.branch import photo_tokens
 from mimdit.model.mimdit import MiMDiT, parameter_groups
 from mimdit.model.moe import Routing, balance_loss
 from mimdit.targets import DISPATCHER_CLASSES
 from mimdit.train.config import TrainConfig
 from mimdit.train.data import Batch, forced_experts
 
-ROUTERS = ("branch.routing_view.*", "branch.blocks.*.router.*")
+ROUTERS = ("branch.blocks.*.router.*",)
 CODEC_NOISE = 0.8  # highest noise level on the latent that the codec learns to decode beside
 PRIOR_WEIGHT = 0.5  # of the routers' cross-entropy, throughout: faded out, or weaker than the pixels' pull, they guess
 
@@ -124,7 +123,7 @@ class Objective(nn.Module):
         return self._with_routing(losses, guidance.routings, batch, step)
 
     def _routers(self, batch: Batch, step: int, generator: torch.Generator) -> dict[str, Tensor]:
-        routings = self.model.branch.route(batch.image, photo_tokens(batch.photo))
+        routings = self.model.branch.route(batch.image, batch.photo)
         prior = forced_experts(batch.families, len(routings)).to(batch.image.device)
         return {"loss": prior_loss(routings, prior)}
 
