@@ -17,8 +17,8 @@ from mimdit.model.mimdit import MiMDiT
 from mimdit.routing.freeze import freeze
 from mimdit.routing.information import routing_information
 from mimdit.routing.plan import GROUPS, RoutingPlan
-from mimdit.routing.prior import family_of
-from mimdit.routing.record import record_routing
+from mimdit.routing.prior import family_of, prior_experts
+from mimdit.routing.record import RouterStatistics
 from mimdit.targets import DEGRADATIONS, DISPATCHER_CLASSES, Variant
 from mimdit.train.config import TrainConfig
 from mimdit.train.data import Batch, Examples, PhotoScales, batches, forced_experts
@@ -107,23 +107,19 @@ def components(student: MiMDiT, plans: Mapping[Variant, RoutingPlan], examples: 
     return TableContent("What each part is worth", ("degradation", *heads), tuple(rows))
 
 
-@torch.inference_mode()
-def places_found(student: MiMDiT, examples: Iterable[Batch]) -> TableContent:
+def places_found(statistics: RouterStatistics) -> TableContent:
     """How many of its places, a sub-expert in each group of each MiM block, routers find for a photo as taught."""
-    found: dict[str, list[float]] = defaultdict(list)
-    for batch in examples:
-        routings = student.branch.route(batch.image, batch.photo)
-        chosen = torch.stack([routing.chosen[..., 0] for routing in routings], 1)  # [B,blocks,4]
-        right = (chosen == forced_experts(batch.families, len(routings))).float().mean((1, 2))
-        for kind, share in zip(batch.kinds, right.tolist(), strict=True):
-            found[kind].append(share)
-    row = tuple(f"{np.mean(found[kind]):.0%}" if kind in found else "–" for kind in DEGRADATIONS)
+    row: list[str] = []
+    for kind in DEGRADATIONS:
+        chosen = statistics.of([kind]).chosen[..., 0]  # [N,M,4]
+        right = chosen == prior_experts(family_of(kind), chosen.shape[1])
+        row.append(f"{right.mean():.0%}" if len(right) else "–")
     return TableContent("Sub-experts chosen as taught", ("", *DEGRADATIONS), (("chosen as taught", *row),))
 
 
-def information(student: MiMDiT, examples: Sequence[Batch]) -> TableContent:
+def information(statistics: RouterStatistics) -> TableContent:
     """Mutual information of degradation and chosen sub-expert, in bits, at every MiM block and group."""
-    known = routing_information(record_routing(student, examples))
+    known = routing_information(statistics)
     title = (
         f"Degradation: {known.kinds:.2f} bits. Shuffled: {known.chance.mean():.3f} bits in the mean; "
         f"permutation test p = {known.p:.3f}"

@@ -19,10 +19,9 @@ import torch
 from mimdit.benchmarks.ablations import decibels, of_kinds, whole
 from mimdit.benchmarks.latency import timings
 from mimdit.model.mimdit import MiMDiT
-from mimdit.routing.freeze import freeze, make_plan
+from mimdit.routing.freeze import freeze
 from mimdit.routing.plan import GROUPS, BlockPlan, ExpertPlan, RoutingPlan
 from mimdit.routing.record import RouterStatistics
-from mimdit.targets import Variant
 from mimdit.train.data import Batch
 
 __all__ = ["Frozen", "Saved", "freeze_ways", "mean_gates", "merge", "saved"]
@@ -87,14 +86,13 @@ def merge(model: MiMDiT, plan: RoutingPlan, statistics: RouterStatistics) -> MiM
 
 def freeze_ways(
     student: MiMDiT,
-    variant: Variant,
+    plan: RoutingPlan,
     tuned: MiMDiT,
     statistics: RouterStatistics,
     kinds: Sequence[str],
     examples: Sequence[Batch],
 ) -> list[Frozen]:
-    """One row for each of the variant's degradations. `statistics` are of photos with these degradations alone."""
-    plan = make_plan(variant, statistics)
+    """One row for each of the variant's degradations. `statistics` are of photos with these alone, as `plan` is."""
     models = (
         student,
         freeze(student, plan),

@@ -32,7 +32,7 @@ from mimdit.routing.freeze import make_plan
 from mimdit.routing.narrow import with_plan
 from mimdit.routing.plan import RoutingPlan
 from mimdit.routing.record import record_routing
-from mimdit.targets import DEGRADATIONS, DISPATCHER_CLASSES, VARIANT_DEGRADATIONS, VARIANTS, Variant
+from mimdit.targets import DEGRADATIONS, DISPATCHER_CLASSES, VARIANT_DEGRADATIONS, Variant
 from mimdit.train.config import TrainConfig
 from mimdit.train.data import PhotoScales
 
@@ -76,16 +76,17 @@ def main(
     training, kept_out = scales.split(TrainConfig(objective="distill", steps=1).validation_photos)
     seen = record_routing(model, examples_of(scales, training, TILE, each, seed=1))
     examples = examples_of(scales, kept_out, TILE, each, seed=2)
+    tested = record_routing(model, examples)
 
     plans: dict[Variant, RoutingPlan] = {
         name: make_plan(name, seen.of(VARIANT_DEGRADATIONS[name])) for name in DISPATCHER_CLASSES
     }
     ways = [
         row
-        for name in VARIANTS
-        if name in full and name != "general"
+        for name, plan in plans.items()
+        if name in full
         for row in freeze_ways(
-            model, name, full[name], seen.of(VARIANT_DEGRADATIONS[name]), VARIANT_DEGRADATIONS[name], examples
+            model, plan, full[name], seen.of(VARIANT_DEGRADATIONS[name]), VARIANT_DEGRADATIONS[name], examples
         )
     ]
     savings = saved([model, full["denoise"], fewer["denoise"], tuned["denoise"]], examples[0], samples)
@@ -103,8 +104,8 @@ def main(
         "## What routers decide\n",
         f"![Inter-MoE]({maps[0]})\n\n![Intra-MoE]({maps[1]})\n",
         f"Over {each} tiles of each degradation from the training photos.\n",
-        _section("Mutual information of degradation and chosen sub-expert", information(model, examples), titled=True),
-        _section("Sub-experts chosen as taught", places_found(model, examples)),
+        _section("Mutual information of degradation and chosen sub-expert", information(tested), titled=True),
+        _section("Sub-experts chosen as taught", places_found(tested)),
         "Of a photo's 12 places, in each of which it shares a sub-expert with one other degradation; the two kinds of\n"
         "noise are one. A third would be found by chance.\n",
         _section("What carries the restoration", components(model, plans, examples)),

@@ -17,14 +17,12 @@ from mimdit.errors import MimditError
 from mimdit.image import load
 from mimdit.model.checkpoint import save_model
 from mimdit.model.mimdit import MiMDiT
-from mimdit.model.moe import Routing
 from mimdit.routing.diff import plan_places, shared
 from mimdit.routing.freeze import freeze, make_plan
 from mimdit.routing.plan import GROUPS
-from mimdit.routing.prior import family_of
+from mimdit.routing.prior import family_of, prior_experts
 from mimdit.routing.record import RouterStatistics
 from mimdit.targets import DEGRADATIONS, VARIANTS
-from mimdit.train.data import Batch, forced_experts
 
 from .crafted import crafted_plan
 from .frozen import frozen
@@ -64,15 +62,10 @@ def test_merging_averages_parameters_by_use(lively: MiMDiT) -> None:
     torch.testing.assert_close(merged[f"branch.blocks.0.experts.{kept.name}.proj.weight"], wanted)
 
 
-def test_places_found_are_those_that_a_degradation_was_taught(lively: MiMDiT, monkeypatch: pytest.MonkeyPatch) -> None:
-    blocks = lively.shape.branch_blocks
-    image, families = torch.rand(2, 3, 64, 64), torch.tensor([family_of("rain"), family_of("haze")])
-    batch = Batch(image, image, image, families, ["rain", "haze"])
-    taught = forced_experts(families, blocks)
-    taught[1] = (taught[1] + 1) % 3  # haze is sent elsewhere, everywhere
-    told = [Routing(torch.empty(0), torch.empty(0), taught[:, b, :, None]) for b in range(blocks)]
-    monkeypatch.setattr(lively.branch, "route", lambda image, photo: told)
-    (row,) = places_found(lively, [batch]).rows
+def test_places_found_are_those_that_a_degradation_was_taught() -> None:
+    chosen = np.stack([prior_experts(family_of("rain"), 3), prior_experts(family_of("haze"), 3)])[..., None]
+    chosen[1] = (chosen[1] + 1) % 3  # haze is sent elsewhere, everywhere
+    (row,) = places_found(RouterStatistics(np.empty(2), np.empty(2), chosen, ("rain", "haze"))).rows
     assert dict(zip(DEGRADATIONS, row[1:], strict=True)) == dict.fromkeys(DEGRADATIONS, "–") | {
         "rain": "100%",
         "haze": "0%",

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mimdit.config import PHOTO_SIZE
 from mimdit.errors import CheckpointError
 from mimdit.files import write_folder
-from mimdit.model.statistics import COUNT, LIGHT, statistics
+from mimdit.model.statistics import COUNT, LIGHT, in_units, statistics
 from mimdit.targets import DISPATCHER_CLASSES, Variant
 from mimdit.views import CROP, CROPS
 
@@ -68,8 +68,8 @@ class Dispatcher(nn.Module):
         return torch.sigmoid(logits + self.offset)
 
     def normalised(self, found: Tensor) -> Tensor:
-        """Statistics f32[B,COUNT] → the same in units of their spread, cut at five: an odd photo stays an odd photo."""
-        return ((found - self.mean) / self.spread).clamp(-5, 5)
+        """Statistics f32[B,COUNT] → the same in the units of the training examples."""
+        return in_units(found, self.mean, self.spread)
 
 
 class DispatcherMember(nn.Module):

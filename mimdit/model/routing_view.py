@@ -10,7 +10,7 @@ blocks. A small network over the tile's pixels mistook a quarter of the photos, 
 import torch
 from torch import Tensor, nn
 
-from mimdit.model.statistics import COUNT, statistics
+from mimdit.model.statistics import COUNT, in_units, statistics
 from mimdit.views import CROP
 
 
@@ -37,7 +37,7 @@ class RoutingView(nn.Module):
         self.spread.copy_(found.std(0) + 1e-3)
 
     def forward(self, image: Tensor, photo: Tensor) -> Tensor:
-        return ((_statistics(image, photo) - self.mean.float()) / self.spread.float()).clamp(-5, 5)
+        return in_units(_statistics(image, photo), self.mean.float(), self.spread.float())
 
 
 @torch.no_grad()

@@ -33,6 +33,11 @@ def statistics(photo: Tensor, crops: Tensor, count: int = CROPS) -> Tensor:
     return torch.cat([_view_statistics(photo), of_crops.mean(1), *extremes], 1)
 
 
+def in_units(found: Tensor, mean: Tensor, spread: Tensor) -> Tensor:
+    """Statistics f32[B,COUNT] → the same in units of their spread, cut at five: an odd photo stays an odd photo."""
+    return ((found - mean) / spread).clamp(-5, 5)
+
+
 def _crop_statistics(crops: Tensor) -> Tensor:
     """[N,3,64,64] → [N,F]: of luma and two colour differences, at three scales and in both directions."""
     luma = _luma(crops)

@@ -30,11 +30,10 @@ class RouterStatistics:
 
 @torch.no_grad()
 def record_routing(model: MiMDiT, batches: Iterable[Batch]) -> RouterStatistics:
-    """Run encoder and branch of a dynamic model over batches and keep what its routers said."""
+    """What the routers of a dynamic model say of batches; no expert runs."""
     inter, intra, chosen, kinds = [], [], [], []
     for batch in batches:
-        degraded, _ = model.codec.encode(batch.image)
-        routings = model.guide(batch.image, degraded, batch.photo).routings
+        routings = model.branch.route(batch.image, batch.photo)
         inter.append(torch.stack([r.inter for r in routings], 1))
         intra.append(torch.stack([r.intra for r in routings], 1))
         chosen.append(torch.stack([r.chosen for r in routings], 1))

@@ -43,11 +43,13 @@ def train(config: TrainConfig, photos: Path, out: Path, *, way: str | None = Non
     out.mkdir(parents=True, exist_ok=True)
 
     objective, optimizer = _assemble(config)
-    _measure_views(objective.model, examples)
+    resumed = (out / "state").is_dir()
+    if not resumed:  # otherwise the state has them
+        _measure_views(objective.model, examples)
     averaged = copy.deepcopy(objective.model).eval()
     stepped = _stepped(objective, examples)  # before weights are those of a resumed run
     first = 0
-    if (out / "state").is_dir():
+    if resumed:
         first, begun_as = load_state(out / "state", config, objective.model, averaged, optimizer)
         if way not in (None, begun_as):
             raise CheckpointError(
