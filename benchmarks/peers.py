@@ -47,7 +47,7 @@ def _method(peer: Peer) -> Method:
     def attempts(group: Group) -> list[Attempt]:
         if group.variant != peer.variant:
             return []
-        return [Attempt(None, partial(_answer, peer, group.sigma_255))]
+        return [Attempt(None, partial(_answer, peer, group.sigma_255), lambda: f"{peer.name} {group.sigma_255}")]
 
     return Method(peer.name, f"{peer.distribution} {version(peer.distribution)}", attempts)
 

