@@ -1,4 +1,4 @@
-"""Validation while training: PSNR per degradation on held-out photos, and a sheet to look at."""
+"""Validation while training: PSNR per degradation on held-out photos, dead units, and a sheet to look at."""
 
 from collections import defaultdict
 from io import BytesIO
@@ -13,6 +13,7 @@ from mimdit.metrics import psnr
 from mimdit.train.config import Ingredient, TrainConfig
 from mimdit.train.data import Batch, Examples, PhotoScales, collate
 from mimdit.train.objective import Objective
+from mimdit.train.units import dead_share, watched
 
 EXAMPLES_PER_KIND = 4
 
@@ -24,8 +25,17 @@ def validation_batches(photos: PhotoScales, indices: list[int], config: TrainCon
     return [collate([examples[row * len(kinds) + i] for i in range(len(kinds))]) for row in range(EXAMPLES_PER_KIND)]
 
 
-def evaluate(objective: Objective, checks: list[Batch], sheet: Path) -> dict[str, float]:
-    """Mean PSNR in dB per kind; writes a PNG with a column a kind: degraded, restored, truth."""
+def evaluate(objective: Objective, checks: list[Batch], sheet: Path) -> tuple[dict[str, float], float]:
+    """Mean PSNR in dB per kind, and the share of units that are dead on all of them, 0..1.
+
+    Writes a PNG with a column a kind: degraded, restored, truth.
+    """
+    with watched(objective.model) as units:
+        scores = _scores(objective, checks, sheet)
+    return scores, dead_share(units)
+
+
+def _scores(objective: Objective, checks: list[Batch], sheet: Path) -> dict[str, float]:
     scores: dict[str, list[float]] = defaultdict(list)
     columns: list[np.ndarray] = []
     for row, batch in enumerate(checks):

@@ -89,9 +89,10 @@ def train(config: TrainConfig, photos: Path, out: Path, *, way: str | None = Non
             bar.update(task, completed=done)
             if done % config.evaluate_every == 0 or done == config.steps:
                 watched = Objective(averaged, config)
-                scores = evaluate(watched, checks, out / "sheets" / f"{done:07d}.png")
-                log.write(done, **{f"psnr_{kind}": value for kind, value in scores.items()})
-                bar.console.print(f"step {done}: " + ", ".join(f"{k} {v:.2f}" for k, v in scores.items()) + " dB")
+                scores, dead = evaluate(watched, checks, out / "sheets" / f"{done:07d}.png")
+                log.write(done, **{f"psnr_{kind}": value for kind, value in scores.items()}, dead_units=dead)
+                found = ", ".join(f"{kind} {value:.2f}" for kind, value in scores.items())
+                bar.console.print(f"step {done}: {found} dB, {dead:.0%} of units dead")
             if done % config.save_every == 0 or done == config.steps:
                 save_state(out / "state", done, config, objective.model, averaged, optimizer, way)
     save_model(averaged, out / "model")
