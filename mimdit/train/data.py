@@ -188,6 +188,13 @@ def batches(examples: Examples, first: int, last: int, size: int) -> Iterator[Ba
     )
 
 
+def first_batches(photos: Path, cache: Path, config: TrainConfig, count: int) -> list[Batch]:
+    """What a run of `config` begins with: its first `count` batches, of its training photos."""
+    scales = PhotoScales(photos, cache)
+    training, _ = scales.split(config.validation_photos)
+    return list(batches(Examples(scales, training, config), 0, count, config.batch))
+
+
 def forced_experts(families: Tensor, blocks: int) -> Tensor:
     """i64[B,blocks,4]: the prior's sub-experts for each photo's family."""
     return torch.from_numpy(np.stack([prior_experts(int(f), blocks) for f in families]))

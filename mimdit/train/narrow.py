@@ -16,7 +16,7 @@ from mimdit.model.checkpoint import load_model, save_model
 from mimdit.model.mimdit import MiMDiT
 from mimdit.routing.narrow import narrow, with_depths
 from mimdit.train.config import TrainConfig
-from mimdit.train.data import Examples, PhotoScales, batches
+from mimdit.train.data import first_batches
 from mimdit.train.objective import pixel_loss
 
 
@@ -31,9 +31,7 @@ def main(
 ) -> None:
     """Narrow a frozen variant."""
     settings = TrainConfig.read(config)
-    scales = PhotoScales(photos, out.resolve().parents[2] / ".photo-cache")
-    training, _ = scales.split(settings.validation_photos)
-    seen = list(batches(Examples(scales, training, settings), 0, recorded, settings.batch))
+    seen = first_batches(photos, out.resolve().parents[2] / ".photo-cache", settings, recorded)
 
     @torch.inference_mode()
     def loss_of(candidate: MiMDiT) -> float:

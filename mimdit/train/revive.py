@@ -18,7 +18,7 @@ import typer
 from mimdit.model.checkpoint import load_model, save_model
 from mimdit.model.mimdit import MiMDiT
 from mimdit.train.config import TrainConfig
-from mimdit.train.data import Batch, Examples, PhotoScales, batches
+from mimdit.train.data import Batch, first_batches
 from mimdit.train.units import Units, watched
 
 _FAINT = 0.02  # length of new weights, to the living ones', where nothing that follows can begin at zero
@@ -65,10 +65,8 @@ def main(
 ) -> None:
     """Wake the dead units of a network."""
     settings = TrainConfig.read(config)
-    scales = PhotoScales(photos, out.resolve().parents[2] / ".photo-cache")
-    training, _ = scales.split(settings.validation_photos)
+    seen = first_batches(photos, out.resolve().parents[2] / ".photo-cache", settings, recorded)
     network = load_model(model).eval()
-    seen = list(batches(Examples(scales, training, settings), 0, recorded, settings.batch))
     for name, (dead, units) in revive(network, seen, settings.seed).items():
         typer.echo(f"{name}: {dead} of {units} dead", err=True)
     save_model(network, out)

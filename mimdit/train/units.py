@@ -6,7 +6,7 @@ were dead (docs/training.md, eleventh round), and nothing in loss or PSNR had sa
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -24,28 +24,26 @@ class Units:
 
     layer: nn.Conv2d
     followers: list[nn.Conv2d]
-    passes: int = 0
-    open: Tensor | float = 0.0  # f32[C]: share of places above 0, summed over the passes
-    outputs: Tensor | float = 0.0  # f32[C]: mean of the layer's output, summed likewise
+    shares: list[Tensor] = field(default_factory=list)  # f32[C] a pass: of the places that are above 0
+    means: list[Tensor] = field(default_factory=list)  # f32[C] a pass: of what the layer put out
 
     @property
     def dead(self) -> Tensor:
         """bool[C]. None is known to be before the layer has run."""
-        if not self.passes:
+        if not self.shares:
             return torch.zeros(self.layer.out_channels, dtype=torch.bool)
-        return torch.as_tensor(self.open) / self.passes < _ALIVE
+        return torch.stack(self.shares).mean(0) < _ALIVE
 
     @property
     def mean(self) -> Tensor:
         """f32[C]: the layer's mean output."""
-        return torch.as_tensor(self.outputs) / self.passes
+        return torch.stack(self.means).mean(0)
 
     def see(self, module: nn.Module, given: object, output: Tensor) -> None:
         """One pass, as a forward hook."""
         seen = output.detach().float()
-        self.passes += 1
-        self.open = self.open + (seen > 0).float().mean((0, 2, 3))
-        self.outputs = self.outputs + seen.mean((0, 2, 3))
+        self.shares.append((seen > 0).float().mean((0, 2, 3)))
+        self.means.append(seen.mean((0, 2, 3)))
 
 
 @contextmanager
@@ -72,5 +70,5 @@ def watched(model: MiMDiT) -> Iterator[dict[str, Units]]:
 
 def dead_share(units: dict[str, Units]) -> float:
     """Of all units of the layers that have run, 0..1."""
-    dead = [part.dead for part in units.values() if part.passes]
+    dead = [part.dead for part in units.values() if part.shares]
     return float(torch.cat(dead).float().mean()) if dead else 0.0
