@@ -23,7 +23,17 @@ from mimdit.targets import DEGRADATIONS, DISPATCHER_CLASSES, Variant
 from mimdit.train.config import TrainConfig
 from mimdit.train.data import Batch, Examples, PhotoScales, batches, forced_experts
 
-__all__ = ["components", "decibels", "examples_of", "information", "led", "of_kinds", "places_found", "whole"]
+__all__ = [
+    "components",
+    "decibels",
+    "examples_of",
+    "information",
+    "led",
+    "of_kinds",
+    "places_found",
+    "variant_parts",
+    "whole",
+]
 
 Restore = Callable[[MiMDiT, Batch], Tensor]
 
@@ -105,6 +115,20 @@ def components(student: MiMDiT, plans: Mapping[Variant, RoutingPlan], examples: 
         rows.append((kind, f"{before[kind]:.2f}", f"{dynamic[kind]:.2f}", *(f"{value:+.2f}" for value in against)))
     heads = "input", "dynamic", "branch off", "degraded latent", "own plan", "best other plan", "mean other plan"
     return TableContent("What each part is worth", ("degradation", *heads), tuple(rows))
+
+
+def variant_parts(variants: Mapping[Variant, MiMDiT], examples: Sequence[Batch]) -> TableContent:
+    """What branch and restored latent are worth to each degradation's own variant, as it is."""
+    rows = []
+    for kind in DEGRADATIONS:
+        model, own = variants[DISPATCHER_CLASSES[family_of(kind)]].eval(), of_kinds(examples, [kind])
+        restored, *others = (
+            decibels(model, own, way)[kind] for way in (whole, as_taken, without_branch, degraded_latent)
+        )
+        before, *less = others
+        rows.append((kind, f"{before:.2f}", f"{restored:.2f}", *(f"{value - restored:+.2f}" for value in less)))
+    heads = "input", "its variant", "branch off", "degraded latent"
+    return TableContent("What each part is worth to a variant", ("degradation", *heads), tuple(rows))
 
 
 def places_found(statistics: RouterStatistics) -> TableContent:

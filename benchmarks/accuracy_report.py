@@ -142,6 +142,7 @@ def _mean_quality(qualities: Sequence[Quality]) -> Quality:
         psnr=_mean([quality.psnr for quality in qualities]),
         ssim=_mean([quality.ssim for quality in qualities]),
         flip=_mean([quality.flip for quality in qualities]),
+        sharpness=_mean([quality.sharpness for quality in qualities]),
     )
 
 

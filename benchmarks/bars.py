@@ -8,7 +8,7 @@ from mimdit.benchmarks.datasets import CLEAN
 from mimdit.benchmarks.methods import AUTO
 from mimdit.targets import VARIANTS
 
-__all__ = ["Bar", "bars"]
+__all__ = ["Bar", "bars", "freezing_bar"]
 
 _AT_LEAST: dict[tuple[str, str], float] = {  # dB
     ("noise-15", "clean_cbsd34"): 33.0,
@@ -27,6 +27,7 @@ _ABOVE_PEERS: dict[tuple[str, str], tuple[str, float]] = {  # the peers' common 
     ("haze", "dehaze_reside"): ("dark-channel prior", 0.0),
     ("lowlight", "lowlight_real"): ("CLAHE", 5.0),
 }
+_LOST_BY_FREEZING = 0.05  # dB, of any degradation
 _CLEAN_KEPT: dict[str, float] = {  # dB; a photo that is equal to the bit is given 100
     **{variant: 28.0 if variant in ("dehaze", "lowlight") else 38.0 for variant in VARIANTS},
     AUTO: 100.0,
@@ -71,3 +72,18 @@ def bars(summaries: Sequence[Summary], method: str) -> list[Bar]:
         if ours_clean and wanted is not None and s.restored.psnr is not None:
             rows.append(Bar(f"clean photos ({s.dataset}) through {s.variant}", wanted, s.restored.psnr))
     return rows
+
+
+def freezing_bar(summaries: Sequence[Summary], method: str, student: str) -> list[Bar]:
+    """How much more the variant that belongs restores than the dynamic student, where that is least."""
+    found: dict[tuple[str, str], dict[str, float]] = {}
+    for s in summaries:
+        single = s.method == student or (s.method == method and s.variant in VARIANTS and s.variant != "general")
+        if single and s.restored.psnr is not None:
+            found.setdefault((s.degradation, s.dataset), {})[s.method] = s.restored.psnr
+    gains = [(both[method] - both[student], *key) for key, both in found.items() if len(both) == 2]
+    if not gains:
+        return []
+    least, degradation, dataset = min(gains)
+    what = f"frozen over dynamic student, least of {len(gains)}: {degradation} ({dataset})"
+    return [Bar(what, -_LOST_BY_FREEZING, least)]

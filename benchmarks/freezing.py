@@ -1,12 +1,13 @@
 """What freezing costs and saves, per degradation, and four ways to do it.
 
-most frequent   in each group the sub-expert that dynamic routing chose most often, with its mean weight: what ships
+most frequent   in each group the sub-expert that dynamic routing chose most often, with its mean weight
 mean gates      all sub-experts, each with its mean weight over the photos, 0 where it was not chosen
 merged          one sub-expert a group, its parameters the mean of all three's, weighed by how often each was chosen;
                 tensors whose shapes differ between sub-experts are the most frequent one's
-tuned           the most frequent ones, after fine-tuning: the variant as it ships
+briefly tuned   the most frequent ones, then some hundred steps of training (`mimdit.benchmarks.brief_tuning`)
 
-All but the last are on the student's weights without any tuning.
+All but the last are on the student's weights without any tuning. Beside them stands what thousands of steps made of a
+variant.
 """
 
 from collections.abc import Sequence
@@ -38,7 +39,13 @@ class Frozen:
     most_frequent: float
     mean_gates: float
     merged: float
-    tuned: float
+    briefly_tuned: float
+    long_tuned: float
+
+    @property
+    def frozen(self) -> tuple[float, ...]:
+        """Every way, in order."""
+        return self.most_frequent, self.mean_gates, self.merged, self.briefly_tuned, self.long_tuned
 
 
 @dataclass(frozen=True)
@@ -87,18 +94,21 @@ def merge(model: MiMDiT, plan: RoutingPlan, statistics: RouterStatistics) -> MiM
 def freeze_ways(
     student: MiMDiT,
     plan: RoutingPlan,
-    tuned: MiMDiT,
+    tuned: Sequence[MiMDiT],
     statistics: RouterStatistics,
     kinds: Sequence[str],
     examples: Sequence[Batch],
 ) -> list[Frozen]:
-    """One row for each of the variant's degradations. `statistics` are of photos with these alone, as `plan` is."""
+    """One row for each of the variant's degradations. `statistics` are of photos with these alone, as `plan` is.
+
+    `tuned`: the frozen student after brief tuning, and the variant after long.
+    """
     models = (
         student,
         freeze(student, plan),
         freeze(student, mean_gates(plan, statistics)),
         merge(student, plan, statistics),
-        tuned,
+        *tuned,
     )
     found = [decibels(model.eval(), of_kinds(examples, kinds)) for model in models]
     return [Frozen(kind, *(column[kind] for column in found)) for kind in kinds]

@@ -1,4 +1,4 @@
-"""How near a photo is to its truth, by three measures: PSNR, SSIM and FLIP."""
+"""How near a photo is to its truth, by PSNR, SSIM and FLIP; and whether it is as sharp."""
 
 from functools import cache
 from importlib.util import find_spec
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from mimdit.metrics import psnr, ssim
 from mimdit.pixels import to_unit
 
-__all__ = ["EQUAL_PSNR", "Quality", "quality"]
+__all__ = ["EQUAL_PSNR", "Quality", "gradient_ratio", "quality"]
 
 EQUAL_PSNR = 100.0  # dB that stand for equal photos; one level off in one value of a 320×480 photo is 105 dB
 _SSIM_WINDOW = 11  # px, the smallest side that SSIM is defined for
@@ -23,6 +23,9 @@ class Quality(BaseModel):
     psnr: float | None = Field(default=None, description=f"dB over RGB, at most {EQUAL_PSNR:g}, which means equal")
     ssim: float | None = Field(default=None, description="−1..1, mean over RGB, 11×11 Gaussian windows")
     flip: float | None = Field(default=None, description="0..1, smaller is better; mean LDR-FLIP at 67 pixels a degree")
+    sharpness: float | None = Field(
+        default=None, description="mean size of its gradient over the truth's; below 1 is softer, above 1 is noisier"
+    )
 
 
 def quality(photo: np.ndarray, truth: np.ndarray) -> Quality:
@@ -32,7 +35,18 @@ def quality(photo: np.ndarray, truth: np.ndarray) -> Quality:
         psnr=round(min(psnr(a, b), EQUAL_PSNR), 4),
         ssim=round(ssim(a, b), 5) if min(a.shape[:2]) >= _SSIM_WINDOW else None,
         flip=_flip(a, b),
+        sharpness=round(gradient_ratio(a, b), 4) if min(a.shape[:2]) > 1 else None,
     )
+
+
+def gradient_ratio(photo: np.ndarray, truth: np.ndarray) -> float:
+    """Mean size of the gradient of two f32[H,W,3] in 0..1 of at least 2 px a side, the first over the second."""
+
+    def mean_gradient(pixels: np.ndarray) -> float:
+        down, right = np.gradient(pixels, axis=(0, 1))
+        return float(np.hypot(down, right).mean())
+
+    return mean_gradient(photo) / max(mean_gradient(truth), 1e-6)
 
 
 def _flip(photo: np.ndarray, truth: np.ndarray) -> float | None:

@@ -5,7 +5,7 @@
         --runs runs/small/equal-budget --out docs
 
 Router statistics are of the training photos; every figure in dB is of the photos kept for validation. The equal-budget
-networks are trained at the first run (minutes) and kept in --runs.
+networks, and the briefly tuned variants beside that folder, are trained at the first run (half an hour) and kept.
 """
 
 import shlex
@@ -16,7 +16,9 @@ from typing import Annotated
 import torch
 import typer
 
-from mimdit.benchmarks.ablations import components, examples_of, information, places_found
+from mimdit.benchmarks.ablations import components, examples_of, information, places_found, variant_parts
+from mimdit.benchmarks.brief_tuning import STEPS as TUNING_STEPS
+from mimdit.benchmarks.brief_tuning import briefly_tuned
 from mimdit.benchmarks.device import this_device, versions
 from mimdit.benchmarks.equal_budget import STEPS, equal_budget
 from mimdit.benchmarks.freezing import Frozen, Saved, freeze_ways, saved
@@ -28,7 +30,7 @@ from mimdit.benchmarks.tile_regret import tile_regret
 from mimdit.files import write_file
 from mimdit.model.checkpoint import load_model
 from mimdit.model.mimdit import MiMDiT
-from mimdit.routing.freeze import make_plan
+from mimdit.routing.freeze import freeze, make_plan
 from mimdit.routing.narrow import with_plan
 from mimdit.routing.plan import RoutingPlan
 from mimdit.routing.record import record_routing
@@ -37,20 +39,79 @@ from mimdit.train.config import TrainConfig
 from mimdit.train.data import PhotoScales
 
 TILE = 256  # px, as bundles have them
+BRIEF_TILE = 128  # px, of tiles that brief tuning trains on
 
 _INTRO = """\
 # What routing decides, and what freezing it costs
 
 Generated: `{command}`
-{machine}. Nothing here was tuned on: dB are PSNR over {each} tiles of {tile} px of each degradation, cut from the
-{kept_out} photos kept for validation.
+{machine}. dB are PSNR over {each} tiles of {tile} px of each degradation, cut from the {kept_out} photos kept for
+validation: nothing was trained on them, but rounds of training were compared on them. Variants, `mimdit.export.unpack`
+takes out of the bundle.
+"""
+
+_INFORMATION = """\
+A place, one of three sub-experts, can hold 1.58 bits at most. Routers are taught the degradation, so this says that
+they learned it, not that it arose by itself. p is the least that 999 shuffles can show.
+"""
+
+_PLACES = """\
+Of a photo's 12 places, in each of which it shares a sub-expert with one other degradation; the two kinds of
+noise are one. A third would be found by chance.
+"""
+
+_COMPONENTS = """\
+The student. Branch off, degraded latent and own plan against dynamic routing; other plans against the own plan, all on
+the student's weights without any tuning. Where the own plan is worth much more than dynamic routing, routers mistake
+photos, and a mistaken photo may be better off without the branch.
+"""
+
+_PARTS = """\
+The variants that ship, each whole as it was tuned, codec included: what of it is the branch's and the transformer's.
+"""
+
+_BUDGETS = """\
+A tenth of the first student's 3,600 steps, too short for routers to learn much: it compares designs, not what ships.
+Columns after `plain DiT` against it, in dB. `the same, led`: whatever the routers choose, every photo goes
+to the sub-experts that its degradation was taught with, as it does in a frozen variant.
 """
 
 _WAYS = """\
 `own plan`: in each group the sub-expert that dynamic routing chose most often, with its mean weight. `mean gates`: all
 sub-experts, each with its mean weight over the photos. `merged`: one sub-expert a group, the mean of all three by their
-shares of use. `tuned`: the own plan after fine-tuning of experts, gates and codec. All but the last are on the
-student's weights without any tuning. Columns after `dynamic` are differences from it, in dB.
+shares of use. `{steps} steps`: the own plan, and experts, gates and codec tuned for so long, alike for every variant.
+All before are on the student's weights without any tuning. `first variants`: those that were frozen from the first
+release of the student, tuned for thousands of steps and then narrowed to what ships. Columns after `dynamic` are
+differences from it, in dB.
+"""
+
+_NARROWING = """\
+PSNR in dB of each degradation's own variant, with all sub-experts of its plan; the differences when only
+those stay that ship, and when it is tuned again with more residual blocks in its decoder, as it ships. What
+is dropped was chosen on training photos, one at a time.
+"""
+
+_SAVED = """\
+The ratio of `dynamic` stands in brackets. `narrowed` has 5 of 12 sub-experts; `as it ships` has besides two
+more residual blocks at full resolution. All are `denoise`. MB are of the modules in PyTorch, with the time embedding
+and modulations that are constants in a file: [results.md](results.md#what-they-cost) has what files hold, variant by
+variant.
+
+Times of one tile of {tile} px in eager PyTorch, on {threads}, medians in turns. Dynamic routing too computes only
+the sub-experts that it chose.
+"""
+
+_REGRET = """\
+Over single tiles: how much dynamic routing gains over the variant that belongs to the degradation, how
+often another variant would have been better by more than 0.1 dB, and what the best of all would have gained.
+
+For your own photos, and for two plans side by side with what they cost in dB, MB and ms:
+
+```sh
+python -m mimdit.export.unpack mimdit/default/default.mimdit weights/student-1 -o variants
+mimdit routing regret PHOTO... --student weights/student-1 --variants variants
+mimdit routing diff denoise derain
+```
 """
 
 
@@ -64,6 +125,7 @@ def main(
     out: Annotated[Path, typer.Option("--out", "-o", help="routing.md and its pictures go here.")] = Path("docs"),
     each: Annotated[int, typer.Option(min=1, help="Tiles of every degradation.")] = 24,
     steps: Annotated[int, typer.Option(min=1, help="Training steps of each equal-budget network.")] = STEPS,
+    tuning: Annotated[int, typer.Option(min=1, help="Training steps of each briefly tuned variant.")] = TUNING_STEPS,
     samples: Annotated[int, typer.Option(min=1, help="Times of a tile.")] = 20,
 ) -> None:
     """Write docs/routing.md and its pictures."""
@@ -81,18 +143,30 @@ def main(
     plans: dict[Variant, RoutingPlan] = {
         name: make_plan(name, seen.of(VARIANT_DEGRADATIONS[name])) for name in DISPATCHER_CLASSES
     }
+    brief = briefly_tuned(
+        {name: freeze(model, plan) for name, plan in plans.items()},
+        photos,
+        runs.parent / "brief-tuning",
+        tuning,
+        BRIEF_TILE,
+    )
     ways = [
         row
         for name, plan in plans.items()
-        if name in full
         for row in freeze_ways(
-            model, plan, full[name], seen.of(VARIANT_DEGRADATIONS[name]), VARIANT_DEGRADATIONS[name], examples
+            model,
+            plan,
+            (brief[name], full[name]),
+            seen.of(VARIANT_DEGRADATIONS[name]),
+            VARIANT_DEGRADATIONS[name],
+            examples,
         )
     ]
     savings = saved([model, full["denoise"], fewer["denoise"], tuned["denoise"]], examples[0], samples)
     device = this_device()
     machine = f"{device.processor or device.architecture}, {device.cores} cores, torch {versions(['torch'])['torch']}"
     maps = write_maps(seen, DEGRADATIONS, out)
+    threads = torch.get_num_threads()
     sections = [
         _INTRO.format(
             command=shlex.join(["python", "-m", "mimdit.benchmarks.routing_report", *sys.argv[1:]]),
@@ -105,31 +179,23 @@ def main(
         f"![Inter-MoE]({maps[0]})\n\n![Intra-MoE]({maps[1]})\n",
         f"Over {each} tiles of each degradation from the training photos.\n",
         _section("Mutual information of degradation and chosen sub-expert", information(tested), titled=True),
+        _INFORMATION,
         _section("Sub-experts chosen as taught", places_found(tested)),
-        "Of a photo's 12 places, in each of which it shares a sub-expert with one other degradation; the two kinds of\n"
-        "noise are one. A third would be found by chance.\n",
+        _PLACES,
         _section("What carries the restoration", components(model, plans, examples)),
-        "Branch off, degraded latent and own plan against dynamic routing; other plans against the own plan, all on\n"
-        "the student's weights without any tuning.\n",
+        _COMPONENTS,
+        "\n".join(markdown_lines(variant_parts(tuned, examples))) + "\n",
+        _PARTS,
         _section(f"Equal budgets: the time of {steps} training steps each", equal_budget(codec, photos, runs, steps)),
-        "Columns after `plain DiT` against it, in dB. `the same, led`: whatever the routers choose, every photo goes\n"
-        "to the sub-experts that its degradation was taught with, as it does in a frozen variant.\n",
-        _section("Four ways to freeze", _ways_table(ways)),
-        _WAYS,
+        _BUDGETS,
+        _section("Four ways to freeze", _ways_table(ways, tuning)),
+        _WAYS.format(steps=tuning),
         _section("Narrowing: 5 of 12 sub-experts", narrowing(full, fewer, tuned, examples)),
-        "PSNR in dB of each degradation's own variant, with all sub-experts of its plan; the differences when only\n"
-        "those stay that ship, and when it is tuned again with more residual blocks in its decoder, as it ships. What\n"
-        "is dropped was chosen on training photos, one at a time.\n",
+        _NARROWING,
         _section("What freezing saves", _saved_table(savings)),
-        "The ratio of `dynamic` stands in brackets. `narrowed` has 5 of 12 sub-experts; `as it ships` has besides two\n"
-        "more residual blocks at full resolution. All are `denoise`.\n",
-        f"Times of one tile of {TILE} px in eager PyTorch, {torch.get_num_threads()} threads, medians in turns. Dynamic"
-        " routing too computes only\nthe sub-experts that it chose.\n",
+        _SAVED.format(tile=TILE, threads=f"{threads} thread{'s' if threads > 1 else ''}"),
         _section("Regret", tile_regret(model, tuned, examples)),
-        "Over single tiles: how much dynamic routing gains over the variant that belongs to the degradation, how\n"
-        "often another variant would have been better by more than 0.1 dB, and what the best of all would have\n"
-        "gained.\n"
-        "For your own photos: `mimdit routing regret PHOTO... --student … --variants …`.\n",
+        _REGRET,
     ]
     write_file(out / "routing.md", "\n".join(sections).encode(), overwrite=True)
 
@@ -139,13 +205,13 @@ def _section(title: str, table: TableContent, *, titled: bool = False) -> str:
     return "\n".join(lines)
 
 
-def _ways_table(rows: list[Frozen]) -> TableContent:
-    heads = "dynamic", "own plan", "mean gates", "merged", "tuned"
+def _ways_table(rows: list[Frozen], steps: int) -> TableContent:
+    heads = "dynamic", "own plan", "mean gates", "merged", f"{steps} steps", "first variants"
     content = tuple(
         (
             row.kind,
             f"{row.dynamic:.2f}",
-            *(f"{v - row.dynamic:+.2f}" for v in (row.most_frequent, row.mean_gates, row.merged, row.tuned)),
+            *(f"{value - row.dynamic:+.2f}" for value in row.frozen),
         )
         for row in rows
     )

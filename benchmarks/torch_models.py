@@ -68,12 +68,14 @@ def model_method(folder: Path, choices: Sequence[str], steps: int, threads: int 
     plan = model.shape.plan
     label = plan.variant if plan else "dynamic"
     restore = _restorer(model, steps)
+    checkpoint = f"checkpoint {checkpoint_hash(model)[:16]}"
 
     def attempt(group: Group) -> list[Attempt]:
-        variant = plan.variant if plan else group.variant or "general"
-        return [Attempt(label, partial(restore, used=label, variant=variant))]
+        variant: Variant = plan.variant if plan else group.variant or "general"
+        identity = f"{checkpoint} {steps} {variant in SETS_LIGHT} {_TILE} {TILE_OVERLAP}"
+        return [Attempt(label, partial(restore, used=label, variant=variant), lambda: identity)]
 
-    return Method(name, f"checkpoint {checkpoint_hash(model)[:16]}", attempt)
+    return Method(name, checkpoint, attempt)
 
 
 def _variant_folders(folder: Path) -> "list[tuple[Variant, Path]]":

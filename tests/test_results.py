@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mimdit.benchmarks import results
+from mimdit.benchmarks import results, results_tables
 from mimdit.benchmarks.accuracy_report import Summary
-from mimdit.benchmarks.bars import bars
-from mimdit.benchmarks.quality import Quality
-from mimdit.benchmarks.sampling import gradient_ratio
+from mimdit.benchmarks.bars import bars, freezing_bar
+from mimdit.benchmarks.quality import Quality, gradient_ratio
 from mimdit.model.checkpoint import save_model
 from mimdit.model.mimdit import MiMDiT
+from mimdit.pixels import to_unit
 
 OURS = "default.mimdit"
 
@@ -53,7 +53,7 @@ def test_bars_are_held_against_inputs_peers_and_figures() -> None:
 
 
 def test_a_missed_bar_says_by_how_much() -> None:
-    rows = results.bar_table(bars([summary("rain", "clean_cbsd34", OURS, "derain", 23, 29.5)], OURS)).rows
+    rows = results_tables.bar_table(bars([summary("rain", "clean_cbsd34", OURS, "derain", 23, 29.5)], OURS)).rows
     assert rows == (("rain (clean_cbsd34)", "30.00", "29.50", "no: -0.50"),)
 
 
@@ -64,7 +64,8 @@ def test_a_variant_stands_beside_general_and_auto() -> None:
         summary("noise-25", "a", OURS, "auto", 20, 29),
         summary("clean", "a", OURS, "denoise", 100, 40),
     ]
-    assert results.restored_table(rows, OURS).rows == (("noise-25 (a)", "3", "20.00", "30.00", "27.00", "29.00"),)
+    (row,) = results_tables.restored_table(rows, OURS).rows
+    assert row == ("noise-25 (a)", "3", "20.00", "30.00", "27.00", "29.00")
 
 
 def test_the_best_peer_comes_first() -> None:
@@ -73,15 +74,46 @@ def test_the_best_peer_comes_first() -> None:
         summary("noise-25", "a", "weak", None, 20, 24),
         summary("noise-25", "a", "strong", None, 20, 28),
     ]
-    (row,) = results.today_table(rows, OURS).rows
+    (row,) = results_tables.today_table(rows, OURS).rows
     assert row == ("noise-25 (a)", "3", "20.00", "30.00", "strong 28.00, weak 24.00")
 
 
 def test_a_blurred_photo_has_less_gradient_than_its_truth() -> None:
     sharp = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     soft = np.asarray(Image.fromarray(sharp).resize((8, 8)).resize((32, 32), Image.Resampling.BICUBIC))
-    assert gradient_ratio(sharp, sharp) == pytest.approx(1)
-    assert gradient_ratio(soft, sharp) < 0.5
+    assert gradient_ratio(to_unit(sharp), to_unit(sharp)) == pytest.approx(1)
+    assert gradient_ratio(to_unit(soft), to_unit(sharp)) < 0.5
+
+
+def test_the_degradation_that_lost_most_by_freezing_is_held_against_its_bar() -> None:
+    rows = [
+        summary("rain", "a", OURS, "derain", 20, 29),
+        summary("rain", "a", "student-1, 1 step", "dynamic", 20, 28),
+        summary("blur", "a", OURS, "deblur", 20, 23.9),
+        summary("blur", "a", "student-1, 1 step", "dynamic", 20, 24),
+        summary("rain+blur", "a", OURS, "general", 20, 10),  # frozen for company, from no single student's routing
+        summary("rain+blur", "a", "student-1, 1 step", "dynamic", 20, 24),
+    ]
+    (bar,) = freezing_bar(rows, OURS, "student-1, 1 step")
+    assert (bar.what, bar.holds) == ("frozen over dynamic student, least of 2: blur (a)", False)
+    assert bar.found == pytest.approx(-0.1)
+    assert freezing_bar(rows[:1], OURS, "student-1, 1 step") == []
+
+
+def test_samplers_stand_beside_variant_general_and_auto() -> None:
+    names = ["reference, 1 step", "reference, 2 steps", "student-1, 1 step"]
+    rows = [
+        *(summary("rain", "a", name, "dynamic", 20, db) for name, db in zip(names, (24, 25, 26), strict=True)),
+        summary("rain", "a", OURS, "derain", 20, 29),
+        summary("rain", "a", OURS, "general", 20, 22),
+        summary("rain", "a", OURS, "auto", 20, 28),
+    ]
+    table = results_tables.steps_table(rows, OURS, names)
+    assert table.rows == (("rain (a)", "3", "20.00", "24.00", "25.00", "26.00", "29.00", "22.00", "28.00"),)
+    assert results_tables.sampling_counts(rows, OURS, names, names[-1]) == (
+        "Groups in which the reference restores most: 1 (2 steps). "
+        "What is above its best: input in 0, student-1, 1 step in 1, variant in 1 of 1.\n"
+    )
 
 
 def test_one_command_writes_the_document(lively: MiMDiT, tmp_path: Path) -> None:
@@ -95,15 +127,16 @@ def test_one_command_writes_the_document(lively: MiMDiT, tmp_path: Path) -> None
     for name in ("reference", "student-1", "student-2"):
         save_model(lively, tmp_path / "weights" / name)
     results.main(
-        data, tmp_path / "weights", tmp_path / "results.md", only="noise-25,clean", keep=tmp_path / "kept", beside=1
+        data, tmp_path / "weights", tmp_path / "results.md", only="noise-25,clean", keep=tmp_path / "kept", each=1
     )
     text = (tmp_path / "results.md").read_text()
-    whole, today = text.split("## What a user has today")
+    whole, sampled = text.split("## From the reference to the variants")
     assert "| noise-25 (clean_us) | 2 |" in whole
-    assert "| noise-25 (clean_us) | 1 |" in today
-    assert "OpenCV non-local means, told" in text
-    assert "| input | reference, 1 |" in text
-    assert "reference, 20 | student, 1 | student, 2" in text
+    assert "OpenCV non-local means, told" in whole
+    assert "| noise-25 (clean_us) | 1 |" in sampled
+    assert "| reference, 20 steps | student-1, 1 step | student-2, 2 steps | variant | general | auto |" in sampled
+    assert "| FLIP / sharpness | input | reference, 1 step |" in sampled
     assert "| denoise, frozen | 512 | 1 |" in text
-    assert "| student, dynamic | 256 | 2 |" in text
-    assert {path.name for path in (tmp_path / "kept").glob("*.json")} == {"accuracy.json", "today.json"}
+    assert "| student-2, dynamic | 256 | 2 |" in text
+    assert "frozen over dynamic student, least of 1" in text
+    assert {path.name for path in (tmp_path / "kept").glob("*.json")} == {"accuracy.json", "sampling.json"}

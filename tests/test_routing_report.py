@@ -143,6 +143,7 @@ def test_the_document_is_written_whole(
         for copy in range(2):
             (photos / f"{copy}-{path.name}").write_bytes(path.read_bytes())
     monkeypatch.setattr(report, "TILE", 64)
+    monkeypatch.setattr(report, "BRIEF_TILE", 64)
     monkeypatch.setattr(budget, "TILE", 64)
     monkeypatch.setattr(budget, "EXAMPLES", 1)
     nano = lively.shape
@@ -158,7 +159,7 @@ def test_the_document_is_written_whole(
     variants = tmp_path / "variants"
     report.main(
         tmp_path / "student", variants, variants, tmp_path / "student", photos, tmp_path / "runs" / "budget",
-        tmp_path / "docs", each=1, steps=1, samples=2,
+        tmp_path / "docs", each=1, steps=1, tuning=1, samples=2,
     )  # fmt: skip
     text = (tmp_path / "docs" / "routing.md").read_text()
     for title in (
@@ -173,4 +174,6 @@ def test_the_document_is_written_whole(
     ):
         assert title in text
     assert "nan" not in text
+    assert "| degradation | input | its variant | branch off | degraded latent |" in text
+    assert "| own plan | mean gates | merged | 1 steps | first variants |" in text
     assert load(tmp_path / "docs" / "routing-intra.png").pixels.shape[0] > 100

@@ -1,0 +1,152 @@
+"""The tables of docs/results.md, and what is counted from them: all of accuracy summaries, none measures anything."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from mimdit.benchmarks.accuracy_report import Summary
+from mimdit.benchmarks.bars import Bar
+from mimdit.benchmarks.datasets import CLEAN
+from mimdit.benchmarks.methods import AUTO
+from mimdit.benchmarks.table import TableContent
+from mimdit.targets import VARIANTS
+
+__all__ = [
+    "bar_table",
+    "clean_table",
+    "quality_table",
+    "restored_table",
+    "sampling_counts",
+    "sampling_table",
+    "steps_table",
+    "today_table",
+]
+
+_BESIDE = ("general", AUTO)
+Found = dict[tuple[str, str], list[Summary]]
+
+
+def bar_table(rows: Sequence[Bar]) -> TableContent:
+    """Wanted and found, and by how much it is missed."""
+    cells = tuple(
+        (
+            bar.what,
+            f"{bar.wanted:.2f}",
+            f"{bar.found:.2f}",
+            "yes" if bar.holds else f"no: {bar.found - bar.wanted:+.2f}",
+        )
+        for bar in rows
+    )
+    return TableContent("Bars", ("what", "at least", "found", "reached"), cells)
+
+
+def restored_table(summaries: Sequence[Summary], method: str) -> TableContent:
+    """A row a group that has truths: input, own variant, general and auto."""
+    rows = []
+    for (degradation, dataset), found in _degraded(summaries).items():
+        before = (f"{degradation} ({dataset})", str(found[0].images), _number(found[0].input.psnr))
+        rows.append((*before, *map(_decibels, _bundle_rows(found, method))))
+    return TableContent("Restored", ("photos", "n", "input", "variant", *_BESIDE), tuple(rows))
+
+
+def today_table(summaries: Sequence[Summary], method: str) -> TableContent:
+    """A row a group: input, own variant, and every peer that was run on it, the best first."""
+    rows = []
+    for (degradation, dataset), found in _groups(summaries).items():
+        peers = sorted((s for s in found if s.method != method), key=lambda s: -(s.restored.psnr or 0))
+        if peers:
+            others = ", ".join(f"{s.method} {_decibels(s)}" for s in peers)
+            row = (f"{degradation} ({dataset})", str(found[0].images), _number(found[0].input.psnr))
+            rows.append((*row, _decibels(_bundle_rows(found, method)[0]), others))
+    return TableContent("Today", ("photos", "n", "input", "variant", "today"), tuple(rows))
+
+
+def quality_table(summaries: Sequence[Summary], method: str) -> TableContent:
+    """A row a group: before and after, by the variant that belongs."""
+    rows = []
+    for (degradation, dataset), found in _degraded(summaries).items():
+        if own := _bundle_rows(found, method)[0]:
+            before, after = own.input, own.restored
+            cells = (_number(q, ".3f") for q in (before.ssim, after.ssim, before.flip, after.flip))
+            rows.append((f"{degradation} ({dataset}), {own.variant}", *cells))
+    return TableContent("Quality", ("photos", "SSIM in", "SSIM out", "FLIP in", "FLIP out"), tuple(rows))
+
+
+def clean_table(summaries: Sequence[Summary], method: str) -> TableContent:
+    """Clean photos against themselves: a row a data set, a column a choice; 100 dB stand for equal."""
+    chosen = [*VARIANTS, AUTO]
+    rows = []
+    for (degradation, dataset), found in _groups(summaries).items():
+        if degradation == CLEAN:
+            own = {s.variant: s for s in found if s.method == method}
+            rows.append((dataset, *(_decibels(own.get(name)) for name in chosen)))
+    return TableContent("Clean", ("data set", *chosen), tuple(rows))
+
+
+def steps_table(summaries: Sequence[Summary], method: str, samplers: Sequence[str]) -> TableContent:
+    """A row a group: input, every sampler, own variant, general and auto, on the same photos."""
+    rows = []
+    for (degradation, dataset), found in _degraded(summaries).items():
+        sampled = {s.method: s for s in found}
+        columns = (*(sampled.get(name) for name in samplers), *_bundle_rows(found, method))
+        before = (f"{degradation} ({dataset})", str(found[0].images), _number(found[0].input.psnr))
+        rows.append((*before, *map(_decibels, columns)))
+    heads = ("photos", "n", "input", *samplers, "variant", *_BESIDE)
+    return TableContent("Steps", heads, tuple(rows))
+
+
+def sampling_table(summaries: Sequence[Summary], samplers: Sequence[str]) -> TableContent:
+    """A row a group: FLIP / sharpness of the input and of each sampler."""
+    rows = []
+    for (degradation, dataset), found in _degraded(summaries).items():
+        sampled = {s.method: s for s in found}
+        each = (found[0].input, *(sampled[name].restored for name in samplers))
+        cells = (f"{_number(q.flip, '.3f')} / {_number(q.sharpness)}" for q in each)
+        rows.append((f"{degradation} ({dataset})", *cells))
+    return TableContent("Sampling", ("FLIP / sharpness", "input", *samplers), tuple(rows))
+
+
+def sampling_counts(summaries: Sequence[Summary], method: str, samplers: Sequence[str], student: str) -> str:
+    """In how many groups the reference is best at which number of steps, and what is better than its best."""
+    best: Counter[str] = Counter()
+    above = dict.fromkeys(("input", student, "variant"), 0)
+    groups = list(_degraded(summaries).values())
+    for found in groups:
+        sampled = {s.method: s.restored.psnr or 0 for s in found}
+        name = max((name for name in samplers if name.startswith("reference")), key=lambda name: sampled[name])
+        best[name] += 1
+        own = _bundle_rows(found, method)[0]
+        others = (found[0].input.psnr, sampled.get(student), own and own.restored.psnr)
+        for other, value in zip(above, others, strict=True):
+            above[other] += value is not None and value > sampled[name]
+    steps = ", ".join(f"{best[name]} ({name.removeprefix('reference, ')})" for name in samplers if best[name])
+    more = ", ".join(f"{other} in {count}" for other, count in above.items())
+    return f"Groups in which the reference restores most: {steps}. What is above its best: {more} of {len(groups)}.\n"
+
+
+def _bundle_rows(found: Iterable[Summary], method: str) -> tuple[Summary | None, Summary | None, Summary | None]:
+    """Own variant, general and auto, of one group."""
+    own = {s.variant: s for s in found if s.method == method}
+    matched = next((s for name, s in own.items() if name not in _BESIDE), own.get("general"))
+    return matched, own.get("general"), own.get(AUTO)
+
+
+def _groups(summaries: Sequence[Summary]) -> Found:
+    groups: Found = {}
+    for s in summaries:
+        groups.setdefault((s.degradation, s.dataset), []).append(s)
+    return groups
+
+
+def _degraded(summaries: Sequence[Summary]) -> Found:
+    """The groups of degraded photos whose truth is known."""
+    return {
+        key: found for key, found in _groups(summaries).items() if key[0] != CLEAN and found[0].input.psnr is not None
+    }
+
+
+def _decibels(summary: Summary | None) -> str:
+    return "–" if summary is None else _number(summary.restored.psnr)
+
+
+def _number(value: float | None, form: str = ".2f") -> str:
+    return "–" if value is None else format(value, form)
