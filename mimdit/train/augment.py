@@ -1,6 +1,6 @@
 """Sixty photos as many: cut, scaled, turned and recoloured at random, before they are degraded.
 
-Cut and mirrored alone they were learned by heart, their colours first (docs/training.md, measured by
+Cut and mirrored alone they were learned by heart, their colours first (docs/rounds.md, measured by
 `mimdit.benchmarks.overfit`).
 """
 

@@ -1,7 +1,7 @@
 """Dead units: channels that a ReLU lets nothing of through, on any photo.
 
 Such a unit has no gradient and does not come back by itself, but is computed all the same. Half of a variant's and more
-were dead (docs/training.md, eleventh round), and nothing in loss or PSNR had said so: runs report them now.
+were dead (docs/rounds.md, eleventh round), and nothing in loss or PSNR had said so: runs report them now.
 """
 
 from collections.abc import Iterator
