@@ -20,6 +20,7 @@ from mimdit.degrade import defocus_blur, gaussian_blur, gaussian_noise, motion_b
 from mimdit.degrade.light import to_bytes
 from mimdit.metrics import psnr
 from mimdit.model.checkpoint import load_model
+from mimdit.script import run
 from mimdit.train.data import PhotoScales
 
 _NOISE = 1  # of 255; standard deviation of what the camera adds
@@ -60,4 +61,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main)

@@ -10,10 +10,14 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from mimdit.benchmarks.datasets import Group, manifest_groups
 from mimdit.bundle import open_bundle
 from mimdit.runtimes.restore import Restorer
+from mimdit.script import run
 from mimdit.targets import VARIANTS
 
 NONE = "none"  # leave the photo alone
@@ -55,9 +59,13 @@ def markdown(rows: Iterable[ConfusionRow]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main(data: Path, bundle: Path | None) -> None:
+def main(
+    data: Annotated[Path, typer.Argument(help="A folder with a MANIFEST.tsv.")],
+    bundle: Annotated[Path | None, typer.Argument(help="By default the embedded one.")] = None,
+) -> None:
+    """Print the confusion matrix of `auto`."""
     sys.stdout.write(markdown(confusion(Restorer(open_bundle(bundle)), manifest_groups(data))))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None)
+    run(main)

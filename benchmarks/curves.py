@@ -21,6 +21,7 @@ from mimdit.benchmarks.table import TableContent, markdown_lines
 from mimdit.errors import MimditError
 from mimdit.figures import png
 from mimdit.files import write_file
+from mimdit.script import run
 
 __all__ = ["Curves", "draw", "read_log", "stage_table"]
 
@@ -110,4 +111,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main)

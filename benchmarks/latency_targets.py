@@ -26,6 +26,7 @@ from mimdit.bundle import Bundle, open_bundle
 from mimdit.errors import BundleError, MimditError, MissingPackageError
 from mimdit.files import write_file
 from mimdit.runtimes import is_reference, open_runtime
+from mimdit.script import run
 from mimdit.targets import VARIANTS, Variant
 
 if TYPE_CHECKING:
@@ -257,4 +258,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main)

@@ -21,6 +21,7 @@ from mimdit.degrade.light import to_bytes
 from mimdit.metrics import psnr
 from mimdit.model.checkpoint import load_model
 from mimdit.model.mimdit import MiMDiT
+from mimdit.script import run
 from mimdit.targets import Degradation
 from mimdit.train.augment import TO_YCC
 from mimdit.train.data import PhotoScales
@@ -71,4 +72,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main)

@@ -32,6 +32,7 @@ from mimdit.files import write_file
 from mimdit.image import load
 from mimdit.runtimes import open_runtime
 from mimdit.runtimes.restore import restore
+from mimdit.script import run
 
 __all__ = ["Line", "crops", "lines", "markdown"]
 
@@ -201,4 +202,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main)

@@ -43,6 +43,7 @@ from mimdit.config import PHOTO_SIZE
 from mimdit.files import write_file
 from mimdit.model.checkpoint import load_model
 from mimdit.model.cost import gmac
+from mimdit.script import run
 
 STEPS = (1, 2, 4, 8, 20)
 STUDENT = "student-1, 1 step"  # the one that variants are frozen from
@@ -94,15 +95,15 @@ def main(
     kept = None if keep is None else KeptRows(keep / "rows.jsonl", versions(PACKAGES))
     with steps_bar() as begin:
 
-        def run(groups: Sequence[Group], methods: Sequence[Method], name: str) -> Report:
+        def measured(groups: Sequence[Group], methods: Sequence[Method], name: str) -> Report:
             sheets, advance = keep and keep / f"sheets-{name}", begin(count(groups, methods))
             report = evaluate(groups, methods, command=command, sheets=sheets, kept=kept, advance=advance, tell=_tell)
             if keep is not None:
                 write_file(keep / f"{name}.json", (report.model_dump_json(indent=1) + "\n").encode(), overwrite=True)
             return report
 
-        whole = run(groups, [ours, *peer_methods()], "accuracy")
-        sampled = run(few, [*samplers, ours], "sampling")
+        whole = measured(groups, [ours, *peer_methods()], "accuracy")
+        sampled = measured(few, [*samplers, ours], "sampling")
     costs = cost_table(opened, weights)
     text = document(whole, sampled, opened, [method.name for method in samplers], costs, command, each)
     write_file(out, text.encode(), overwrite=True)
@@ -179,4 +180,4 @@ def _section(title: str, table: TableContent) -> str:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main)

@@ -34,6 +34,7 @@ from mimdit.routing.freeze import freeze, make_plan
 from mimdit.routing.narrow import with_plan
 from mimdit.routing.plan import RoutingPlan
 from mimdit.routing.record import record_routing
+from mimdit.script import run
 from mimdit.targets import DEGRADATIONS, DISPATCHER_CLASSES, VARIANT_DEGRADATIONS, Variant
 from mimdit.train.config import TrainConfig
 from mimdit.train.data import PhotoScales
@@ -232,4 +233,4 @@ def _saved_table(found: Saved) -> TableContent:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main)

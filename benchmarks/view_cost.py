@@ -22,6 +22,7 @@ from mimdit.metrics import psnr
 from mimdit.runtimes import open_runtime
 from mimdit.runtimes.restore import best_tile
 from mimdit.runtimes.tiler import restore_strips
+from mimdit.script import run
 from mimdit.targets import VARIANT_DEGRADATIONS, Degradation, Variant
 
 _ROWS = 640  # px; more would only take longer
@@ -68,4 +69,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main)

@@ -20,6 +20,7 @@ from mimdit.errors import MimditError
 from mimdit.export import EXPORTERS
 from mimdit.export.converter import Converter
 from mimdit.manifest import ModelEntry
+from mimdit.script import run
 from mimdit.targets import Precision
 
 __all__ = ["main", "markdown"]
@@ -103,4 +104,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main)

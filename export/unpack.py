@@ -22,6 +22,7 @@ from mimdit.export.graph import DeployableGraph, joint_hash
 from mimdit.model.checkpoint import load_model, save_model
 from mimdit.model.experts import SwinAttention
 from mimdit.model.mimdit import MiMDiT
+from mimdit.script import run
 from mimdit.targets import Variant
 
 _DECODER_BLOCK = re.compile(r"codec\.decoder\.blocks\.(\d)\.(\d+)\.first\.bias")
@@ -108,4 +109,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main)

@@ -19,7 +19,7 @@ def test_every_weight_is_the_mean_of_both(lively: MiMDiT, tmp_path: Path) -> Non
             parameter += 0.5
     save_model(lively, tmp_path / "one")
     save_model(other, tmp_path / "two")
-    main(str(tmp_path / "mean"), str(tmp_path / "one"), str(tmp_path / "two"))
+    main(tmp_path / "mean", [tmp_path / "one", tmp_path / "two"])
     between = dict(load_model(tmp_path / "mean").named_parameters())
     for name, parameter in lively.named_parameters():
         torch.testing.assert_close(between[name], parameter + 0.25)
@@ -30,4 +30,4 @@ def test_what_has_no_mean_is_refused(lively: MiMDiT, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="different shapes"):
         mean([copy.deepcopy(lively), wider])
     with pytest.raises(CheckpointError, match="two or more"):
-        main(str(tmp_path / "mean"), str(tmp_path / "one"))
+        main(tmp_path / "mean", [tmp_path / "one"])

@@ -5,12 +5,15 @@
 For variants that were trained further with `mimdit train` after `mimdit freeze`.
 """
 
-import sys
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from mimdit.errors import CheckpointError
 from mimdit.model.checkpoint import load_model, save_model
 from mimdit.routing.freeze import round_to_half
+from mimdit.script import run
 from mimdit.train.release import named_folders
 
 
@@ -24,9 +27,13 @@ def collect(out: Path, models: dict[str, Path]) -> None:
         save_model(round_to_half(model), out / name / "model")
 
 
-def main(out: str, *models: str) -> None:
-    collect(Path(out), named_folders(models))
+def main(
+    out: Annotated[Path, typer.Argument(help="Folder of the variants.")],
+    models: Annotated[list[str], typer.Argument(metavar="VARIANT=FOLDER...", help="Model folders of tuned variants.")],
+) -> None:
+    """Collect tuned variants into one folder."""
+    collect(out, named_folders(models))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    run(main)

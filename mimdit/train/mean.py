@@ -6,15 +6,17 @@
 What one part of a run wins and another loses, their mean mostly has (2203.05482).
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import torch
+import typer
 
 from mimdit.errors import CheckpointError
 from mimdit.model.checkpoint import load_model, save_model
 from mimdit.model.mimdit import MiMDiT
+from mimdit.script import run
 
 
 @torch.no_grad()
@@ -29,11 +31,15 @@ def mean(models: Sequence[MiMDiT]) -> MiMDiT:
     return first
 
 
-def main(out: str, *folders: str) -> None:
+def main(
+    out: Annotated[Path, typer.Argument(help="Model folder to write.")],
+    folders: Annotated[list[Path], typer.Argument(help="Two or more model folders of one training run.")],
+) -> None:
+    """Write the mean of the weights of several models."""
     if len(folders) < 2:
         raise CheckpointError("write OUT and two or more model folders")
-    save_model(mean([load_model(Path(folder)) for folder in folders]), Path(out))
+    save_model(mean([load_model(folder) for folder in folders]), out)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    run(main)

@@ -15,6 +15,7 @@ import typer
 from mimdit.model.checkpoint import load_model, save_model
 from mimdit.model.mimdit import MiMDiT
 from mimdit.routing.narrow import narrow, with_depths
+from mimdit.script import run
 from mimdit.train.config import TrainConfig
 from mimdit.train.data import first_batches
 from mimdit.train.objective import pixel_loss
@@ -46,4 +47,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main)

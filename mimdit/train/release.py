@@ -7,14 +7,17 @@ The first one named is stored whole; NAME:BASE says that a later one is stored a
 first. Every folder loads as any other: `mimdit evaluate weights/reference --steps 1,8 …`.
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from mimdit.errors import CheckpointError
 from mimdit.model.checkpoint import checkpoint_hash, load_model, save_model
 from mimdit.model.difference import save_difference
 from mimdit.routing.freeze import round_to_half
+from mimdit.script import run
 
 
 def release(out: Path, models: dict[str, Path]) -> None:
@@ -31,8 +34,12 @@ def release(out: Path, models: dict[str, Path]) -> None:
         save_difference(rounded[name], rounded[base], base, checkpoint_hash(rounded[base]), out / name)
 
 
-def main(out: str, *models: str) -> None:
-    release(Path(out), named_folders(models))
+def main(
+    out: Annotated[Path, typer.Argument(help="Folder of the weights.")],
+    models: Annotated[list[str], typer.Argument(metavar="NAME[:BASE]=FOLDER...", help="The whole one first.")],
+) -> None:
+    """Write the weights that the repository carries."""
+    release(out, named_folders(models))
 
 
 def named_folders(texts: Sequence[str]) -> dict[str, Path]:
@@ -44,4 +51,4 @@ def named_folders(texts: Sequence[str]) -> dict[str, Path]:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    run(main)

@@ -17,6 +17,7 @@ import typer
 
 from mimdit.model.checkpoint import load_model, save_model
 from mimdit.model.mimdit import MiMDiT
+from mimdit.script import run
 from mimdit.train.config import TrainConfig
 from mimdit.train.data import Batch, first_batches
 from mimdit.train.units import Units, watched
@@ -74,4 +75,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main)
