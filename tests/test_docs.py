@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mimdit.bundle import open_bundle
 from mimdit.cli import COMMANDS, _import_command
 
 from .source import ROOT
@@ -63,3 +64,17 @@ def test_links_between_documents_lead_somewhere() -> None:
     for path in DOCUMENTS:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text()):
             assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+def test_readme_and_results_are_of_the_embedded_bundle() -> None:
+    manifest = open_bundle().manifest
+    shown = re.findall(
+        r"^\| (\w+) \| (\S+) \((\w+)\) \| (\d+) \| ([\d.]+) \| ([\d.]+) \| (\S+) \|$", README, re.MULTILINE
+    )
+    recorded = {(row.variant, row.degradation, row.dataset): row for row in manifest.accuracy}
+    assert len(shown) > 10
+    for variant, degradation, dataset, images, before, after, gain in shown:
+        row = recorded[variant, degradation, dataset]
+        figures = (f"{row.images}", f"{row.input_psnr:.2f}", f"{row.psnr:.2f}", f"{row.psnr - row.input_psnr:+.2f}")
+        assert (images, before, after, gain) == figures
+    assert f"Bundle {manifest.id}." in (ROOT / "docs" / "results.md").read_text()
