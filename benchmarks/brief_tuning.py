@@ -12,13 +12,14 @@ from mimdit.targets import VARIANT_DEGRADATIONS, Variant
 from mimdit.train.config import TrainConfig
 from mimdit.train.loop import train
 
-__all__ = ["STEPS", "briefly_tuned"]
+__all__ = ["TUNING_STEPS", "briefly_tuned"]
 
-STEPS = 300
+TUNING_STEPS = 300
+_TILE = 128  # px
 
 
 def briefly_tuned(
-    frozen: Mapping[Variant, MiMDiT], photos: Path, out: Path, steps: int = STEPS, tile: int = 128
+    frozen: Mapping[Variant, MiMDiT], photos: Path, out: Path, steps: int = TUNING_STEPS
 ) -> dict[Variant, MiMDiT]:
     """Each variant's experts, gates and codec tuned on its own degradations, in folders of `out`."""
     tuned: dict[Variant, MiMDiT] = {}
@@ -31,7 +32,7 @@ def briefly_tuned(
             variant=name,
             start=folder / "start",
             steps=steps,
-            tile=tile,
+            tile=_TILE,
             mix=dict.fromkeys(VARIANT_DEGRADATIONS[name], 1.0),
             learning_rate=4e-4,
             warmup=30,

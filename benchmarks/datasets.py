@@ -86,7 +86,6 @@ class Group:
     variant     the one that belongs to the degradation; None for clean photos, which belong to none
     reach       px by which input and truth may be displaced
     sigma_255   noise level for methods that must be told, None where unknown
-    synthetic   its photos are degraded here
     """
 
     degradation: str
@@ -95,7 +94,6 @@ class Group:
     cases: tuple[Case, ...]
     reach: int = 0
     sigma_255: float | None = None
-    synthetic: bool = False
 
 
 def manifest_groups(folder: Path) -> list[Group]:
@@ -196,7 +194,6 @@ def _clean_groups(task: str, paths: list[Path]) -> list[Group]:
             synthetic.variant,
             tuple(Case(path.stem, partial(_synthetic_pair, path, synthetic)) for path in paths),
             sigma_255=synthetic.sigma_255,
-            synthetic=True,
         )
         for synthetic in SYNTHETIC
     ]

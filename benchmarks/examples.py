@@ -6,16 +6,18 @@ PHOTOS is the folder of training photos; the three used here belong to its valid
 """
 
 import json
-import sys
 from io import BytesIO
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import typer
 from PIL import Image
 
 import mimdit
 from mimdit import degrade
 from mimdit.files import write_file
+from mimdit.script import run
 from mimdit.targets import Variant
 
 OUT = Path(mimdit.__file__).parent / "examples"
@@ -37,7 +39,8 @@ PAIRS: tuple[tuple[str, Variant], ...] = (
 )
 
 
-def main(photos: Path) -> None:
+def main(photos: Annotated[Path, typer.Argument(help="The training photos.")]) -> None:
+    """Write the example photos."""
     examples = []
     for number, (stem, variant) in enumerate(PAIRS):
         truth = _reduced(photos / f"{stem}.jpg")
@@ -90,4 +93,4 @@ def _write(path: Path, photo: np.ndarray) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    run(main)

@@ -1,7 +1,7 @@
 """Rows of an accuracy run, kept as they are measured: a run that is cut, or begun again, measures only what is new.
 
 A JSON line a row, under a hash of all that it follows from: the photo, its truth, what exactly restores it, and the
-versions of the packages. Not of mimdit's own code: whoever changes how it restores removes the file.
+versions of the packages. Not of mimdit's own code: whoever changes how it restores, or what is measured, removes it.
 """
 
 import hashlib

@@ -12,6 +12,7 @@ from mimdit.pixels import to_unit
 __all__ = ["EQUAL_PSNR", "Quality", "gradient_ratio", "quality"]
 
 EQUAL_PSNR = 100.0  # dB that stand for equal photos; one level off in one value of a 320×480 photo is 105 dB
+_FLAT = 1e-6  # mean gradient of a truth that has no detail
 _SSIM_WINDOW = 11  # px, the smallest side that SSIM is defined for
 
 
@@ -35,18 +36,21 @@ def quality(photo: np.ndarray, truth: np.ndarray) -> Quality:
         psnr=round(min(psnr(a, b), EQUAL_PSNR), 4),
         ssim=round(ssim(a, b), 5) if min(a.shape[:2]) >= _SSIM_WINDOW else None,
         flip=_flip(a, b),
-        sharpness=round(gradient_ratio(a, b), 4) if min(a.shape[:2]) > 1 else None,
+        sharpness=gradient_ratio(a, b),
     )
 
 
-def gradient_ratio(photo: np.ndarray, truth: np.ndarray) -> float:
-    """Mean size of the gradient of two f32[H,W,3] in 0..1 of at least 2 px a side, the first over the second."""
+def gradient_ratio(photo: np.ndarray, truth: np.ndarray) -> float | None:
+    """Mean size of the gradient of two f32[H,W,3] in 0..1, the first over the second; None where that has none."""
+    if min(truth.shape[:2]) < 2:
+        return None
 
     def mean_gradient(pixels: np.ndarray) -> float:
         down, right = np.gradient(pixels, axis=(0, 1))
         return float(np.hypot(down, right).mean())
 
-    return mean_gradient(photo) / max(mean_gradient(truth), 1e-6)
+    wanted = mean_gradient(truth)
+    return round(mean_gradient(photo) / wanted, 4) if wanted > _FLAT else None
 
 
 def _flip(photo: np.ndarray, truth: np.ndarray) -> float | None:

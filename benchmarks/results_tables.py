@@ -49,9 +49,9 @@ def restored_table(summaries: Sequence[Summary], method: str) -> TableContent:
 
 
 def today_table(summaries: Sequence[Summary], method: str) -> TableContent:
-    """A row a group: input, own variant, and every peer that was run on it, the best first."""
+    """A row a group that has truths: input, own variant, and every peer that was run on it, the best first."""
     rows = []
-    for (degradation, dataset), found in _groups(summaries).items():
+    for (degradation, dataset), found in _degraded(summaries).items():
         peers = sorted((s for s in found if s.method != method), key=lambda s: -(s.restored.psnr or 0))
         if peers:
             others = ", ".join(f"{s.method} {_decibels(s)}" for s in peers)
@@ -108,7 +108,7 @@ def sampling_table(summaries: Sequence[Summary], samplers: Sequence[str]) -> Tab
 def sampling_counts(summaries: Sequence[Summary], method: str, samplers: Sequence[str], student: str) -> str:
     """In how many groups the reference is best at which number of steps, and what is better than its best."""
     best: Counter[str] = Counter()
-    above = dict.fromkeys(("input", student, "variant"), 0)
+    above = dict.fromkeys(("the input", f"`{student}`", "the variant"), 0)
     groups = list(_degraded(summaries).values())
     for found in groups:
         sampled = {s.method: s.restored.psnr or 0 for s in found}
@@ -118,15 +118,18 @@ def sampling_counts(summaries: Sequence[Summary], method: str, samplers: Sequenc
         others = (found[0].input.psnr, sampled.get(student), own and own.restored.psnr)
         for other, value in zip(above, others, strict=True):
             above[other] += value is not None and value > sampled[name]
-    steps = ", ".join(f"{best[name]} ({name.removeprefix('reference, ')})" for name in samplers if best[name])
+    if not groups:
+        return ""
+    steps = ", ".join(f"{best[name]} with {name.removeprefix('reference, ')}" for name in samplers if best[name])
     more = ", ".join(f"{other} in {count}" for other, count in above.items())
-    return f"Groups in which the reference restores most: {steps}. What is above its best: {more} of {len(groups)}.\n"
+    return f"Of {len(groups)} groups the reference restores most in {steps}; above that is {more}.\n"
 
 
 def _bundle_rows(found: Iterable[Summary], method: str) -> tuple[Summary | None, Summary | None, Summary | None]:
-    """Own variant, general and auto, of one group."""
+    """Own variant, general and auto, of one group; `general` is the own variant of mixtures."""
     own = {s.variant: s for s in found if s.method == method}
-    matched = next((s for name, s in own.items() if name not in _BESIDE), own.get("general"))
+    mixed = "+" in next(iter(own.values())).degradation if own else False
+    matched = own.get("general") if mixed else next((s for name, s in own.items() if name not in _BESIDE), None)
     return matched, own.get("general"), own.get(AUTO)
 
 

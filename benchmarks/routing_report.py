@@ -1,6 +1,6 @@
 """Writes docs/routing.md: what routers decide, what carries the restoration, what freezing costs and saves.
 
-    python -m mimdit.benchmarks.routing_report --student weights/student-1 --variants runs/small/variants \\
+    python -m mimdit.benchmarks.routing_report --student weights/student-1 --variants runs/small/final \\
         --before runs/small/final9 --codec runs/small/codec/model --photos PHOTOS \\
         --runs runs/small/equal-budget --out docs
 
@@ -17,8 +17,7 @@ import torch
 import typer
 
 from mimdit.benchmarks.ablations import components, examples_of, information, places_found, variant_parts
-from mimdit.benchmarks.brief_tuning import STEPS as TUNING_STEPS
-from mimdit.benchmarks.brief_tuning import briefly_tuned
+from mimdit.benchmarks.brief_tuning import TUNING_STEPS, briefly_tuned
 from mimdit.benchmarks.device import this_device, versions
 from mimdit.benchmarks.equal_budget import STEPS, equal_budget
 from mimdit.benchmarks.freezing import Frozen, Saved, freeze_ways, saved
@@ -40,20 +39,19 @@ from mimdit.train.config import TrainConfig
 from mimdit.train.data import PhotoScales
 
 TILE = 256  # px, as bundles have them
-BRIEF_TILE = 128  # px, of tiles that brief tuning trains on
 
 _INTRO = """\
 # What routing decides, and what freezing it costs
 
 Generated: `{command}`
 {machine}. dB are PSNR over {each} tiles of {tile} px of each degradation, cut from the {kept_out} photos kept for
-validation: nothing was trained on them, but rounds of training were compared on them. Variants, `mimdit.export.unpack`
-takes out of the bundle.
+validation: nothing was trained on them, but rounds of training were compared on them. `mimdit.export.unpack` takes the
+variants out of the bundle.
 """
 
 _INFORMATION = """\
 A place, one of three sub-experts, can hold 1.58 bits at most. Routers are taught the degradation, so this says that
-they learned it, not that it arose by itself. p is the least that 999 shuffles can show.
+they learned it, not that it arose by itself. 999 shuffles cannot show a p below 0.001.
 """
 
 _PLACES = """\
@@ -72,7 +70,8 @@ The variants that ship, each whole as it was tuned, codec included: what of it i
 """
 
 _BUDGETS = """\
-A tenth of the first student's 3,600 steps, too short for routers to learn much: it compares designs, not what ships.
+{steps} steps, where the first student had 3,600: too short for routers to learn much. Designs are compared, not what
+ships.
 Columns after `plain DiT` against it, in dB. `the same, led`: whatever the routers choose, every photo goes
 to the sub-experts that its degradation was taught with, as it does in a frozen variant.
 """
@@ -82,8 +81,8 @@ _WAYS = """\
 sub-experts, each with its mean weight over the photos. `merged`: one sub-expert a group, the mean of all three by their
 shares of use. `{steps} steps`: the own plan, and experts, gates and codec tuned for so long, alike for every variant.
 All before are on the student's weights without any tuning. `first variants`: those that were frozen from the first
-release of the student, tuned for thousands of steps and then narrowed to what ships. Columns after `dynamic` are
-differences from it, in dB.
+release of the student, tuned for thousands of steps, before they were narrowed to what ships. Columns after `dynamic`
+are differences from it, in dB.
 """
 
 _NARROWING = """\
@@ -122,7 +121,7 @@ def main(
     before: Annotated[Path, typer.Option(help="Folder of the variants as they were before they were narrowed.")],
     codec: Annotated[Path, typer.Option(help="Model folder of stage 1, for the equal-budget networks.")],
     photos: Annotated[Path, typer.Option(help="The training photos.")],
-    runs: Annotated[Path, typer.Option(help="Where the equal-budget networks are trained.")],
+    runs: Annotated[Path, typer.Option(help="Equal-budget networks are trained here, brief tuning beside it.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="routing.md and its pictures go here.")] = Path("docs"),
     each: Annotated[int, typer.Option(min=1, help="Tiles of every degradation.")] = 24,
     steps: Annotated[int, typer.Option(min=1, help="Training steps of each equal-budget network.")] = STEPS,
@@ -144,13 +143,8 @@ def main(
     plans: dict[Variant, RoutingPlan] = {
         name: make_plan(name, seen.of(VARIANT_DEGRADATIONS[name])) for name in DISPATCHER_CLASSES
     }
-    brief = briefly_tuned(
-        {name: freeze(model, plan) for name, plan in plans.items()},
-        photos,
-        runs.parent / "brief-tuning",
-        tuning,
-        BRIEF_TILE,
-    )
+    static: dict[Variant, MiMDiT] = {name: freeze(model, plan) for name, plan in plans.items()}
+    brief = briefly_tuned(static, photos, runs.parent / "brief-tuning", tuning)
     ways = [
         row
         for name, plan in plans.items()
@@ -188,7 +182,7 @@ def main(
         "\n".join(markdown_lines(variant_parts(tuned, examples))) + "\n",
         _PARTS,
         _section(f"Equal budgets: the time of {steps} training steps each", equal_budget(codec, photos, runs, steps)),
-        _BUDGETS,
+        _BUDGETS.format(steps=steps),
         _section("Four ways to freeze", _ways_table(ways, tuning)),
         _WAYS.format(steps=tuning),
         _section("Narrowing: 5 of 12 sub-experts", narrowing(full, fewer, tuned, examples)),

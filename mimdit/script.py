@@ -12,7 +12,7 @@ __all__ = ["run"]
 
 
 def run(main: Callable[..., Any]) -> None:
-    """As `typer.run`, but an error of ours is a line on stderr and its exit code, as it is of the command `mimdit`."""
+    """As `typer.run`, but an error of ours is a line on stderr and its exit code."""
     try:
         typer.run(main)
     except MimditError as error:

@@ -77,4 +77,6 @@ def test_readme_and_results_are_of_the_embedded_bundle() -> None:
         row = recorded[variant, degradation, dataset]
         figures = (f"{row.images}", f"{row.input_psnr:.2f}", f"{row.psnr:.2f}", f"{row.psnr - row.input_psnr:+.2f}")
         assert (images, before, after, gain) == figures
-    assert f"Bundle {manifest.id}." in (ROOT / "docs" / "results.md").read_text()
+    results = (ROOT / "docs" / "results.md").read_text()
+    assert f"Bundle {manifest.id}." in results
+    assert "\n## From the reference to the variants\n" in results

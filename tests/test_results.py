@@ -1,5 +1,6 @@
 """The results document: bars that can be missed, peers beside the variant, sampling described, all from one run."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -78,11 +79,34 @@ def test_the_best_peer_comes_first() -> None:
     assert row == ("noise-25 (a)", "3", "20.00", "30.00", "strong 28.00, weak 24.00")
 
 
+def test_a_bundle_without_the_variant_has_none_in_its_column() -> None:
+    rows = [summary("noise-25", "a", OURS, "general", 20, 24), summary("noise-25", "a", "peer", None, 20, 25)]
+    assert results_tables.restored_table(rows, OURS).rows == (("noise-25 (a)", "3", "20.00", "–", "24.00", "–"),)
+    assert results_tables.today_table(rows, OURS).rows == (("noise-25 (a)", "3", "20.00", "–", "peer 25.00"),)
+    mixed = [summary("rain+blur", "a", OURS, "general", 20, 24)]
+    assert results_tables.restored_table(mixed, OURS).rows == (("rain+blur (a)", "3", "20.00", "24.00", "24.00", "–"),)
+
+
+def test_photos_without_truths_are_in_no_table() -> None:
+    rows = [
+        Summary(
+            degradation="haze", dataset="unpaired", method=method, variant=variant, images=3, failed=0, suspicious=0,
+            input=Quality(), restored=Quality(), cast=None, seconds=None,
+        )
+        for method, variant in ((OURS, "dehaze"), ("dark-channel prior", None))
+    ]  # fmt: skip
+    assert results_tables.restored_table(rows, OURS).rows == ()
+    assert results_tables.today_table(rows, OURS).rows == ()
+
+
 def test_a_blurred_photo_has_less_gradient_than_its_truth() -> None:
     sharp = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     soft = np.asarray(Image.fromarray(sharp).resize((8, 8)).resize((32, 32), Image.Resampling.BICUBIC))
     assert gradient_ratio(to_unit(sharp), to_unit(sharp)) == pytest.approx(1)
-    assert gradient_ratio(to_unit(soft), to_unit(sharp)) < 0.5
+    assert (gradient_ratio(to_unit(soft), to_unit(sharp)) or 1) < 0.5
+    flat = np.full((8, 8, 3), 0.5, np.float32)
+    assert gradient_ratio(flat, flat) is None, "what has no detail is neither sharp nor soft"
+    assert gradient_ratio(flat[:1], flat[:1]) is None
 
 
 def test_the_degradation_that_lost_most_by_freezing_is_held_against_its_bar() -> None:
@@ -95,7 +119,7 @@ def test_the_degradation_that_lost_most_by_freezing_is_held_against_its_bar() ->
         summary("rain+blur", "a", "student-1, 1 step", "dynamic", 20, 24),
     ]
     (bar,) = freezing_bar(rows, OURS, "student-1, 1 step")
-    assert (bar.what, bar.holds) == ("frozen over dynamic student, least of 2: blur (a)", False)
+    assert (bar.what, bar.holds) == ("variant over dynamic student, first photos, least of 2: blur (a)", False)
     assert bar.found == pytest.approx(-0.1)
     assert freezing_bar(rows[:1], OURS, "student-1, 1 step") == []
 
@@ -111,9 +135,10 @@ def test_samplers_stand_beside_variant_general_and_auto() -> None:
     table = results_tables.steps_table(rows, OURS, names)
     assert table.rows == (("rain (a)", "3", "20.00", "24.00", "25.00", "26.00", "29.00", "22.00", "28.00"),)
     assert results_tables.sampling_counts(rows, OURS, names, names[-1]) == (
-        "Groups in which the reference restores most: 1 (2 steps). "
-        "What is above its best: input in 0, student-1, 1 step in 1, variant in 1 of 1.\n"
+        "Of 1 groups the reference restores most in 1 with 2 steps; "
+        "above that is the input in 0, `student-1, 1 step` in 1, the variant in 1.\n"
     )
+    assert results_tables.sampling_counts([], OURS, names, names[-1]) == ""
 
 
 def test_one_command_writes_the_document(lively: MiMDiT, tmp_path: Path) -> None:
@@ -138,5 +163,13 @@ def test_one_command_writes_the_document(lively: MiMDiT, tmp_path: Path) -> None
     assert "| FLIP / sharpness | input | reference, 1 step |" in sampled
     assert "| denoise, frozen | 512 | 1 |" in text
     assert "| student-2, dynamic | 256 | 2 |" in text
-    assert "frozen over dynamic student, least of 1" in text
+    assert "variant over dynamic student, first photos, least of 1" in text
     assert {path.name for path in (tmp_path / "kept").glob("*.json")} == {"accuracy.json", "sampling.json"}
+    rows = (tmp_path / "kept" / "rows.jsonl").read_text().splitlines()
+    steps = {json.loads(line)["row"]["method"] for line in rows}
+    assert {"reference, 1 step", "reference, 20 steps", "student-2, 2 steps", OURS} <= steps
+    results.main(
+        data, tmp_path / "weights", tmp_path / "again.md", only="noise-25,clean", keep=tmp_path / "kept", each=1
+    )
+    assert (tmp_path / "again.md").read_text() == text
+    assert (tmp_path / "kept" / "rows.jsonl").read_text().splitlines() == rows, "nothing is measured twice"

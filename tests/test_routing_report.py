@@ -8,21 +8,23 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from mimdit.benchmarks import brief_tuning
 from mimdit.benchmarks import equal_budget as budget
-from mimdit.benchmarks.ablations import places_found
+from mimdit.benchmarks.ablations import as_taken, decibels, of_kinds, places_found, variant_parts, without_branch
 from mimdit.benchmarks.freezing import mean_gates, merge
 from mimdit.benchmarks.regret import photo_regret
 from mimdit.benchmarks.routing_maps import inter_weights
 from mimdit.errors import MimditError
 from mimdit.image import load
-from mimdit.model.checkpoint import save_model
+from mimdit.model.checkpoint import checkpoint_hash, save_model
 from mimdit.model.mimdit import MiMDiT
 from mimdit.routing.diff import plan_places, shared
 from mimdit.routing.freeze import freeze, make_plan
 from mimdit.routing.plan import GROUPS
 from mimdit.routing.prior import family_of, prior_experts
 from mimdit.routing.record import RouterStatistics
-from mimdit.targets import DEGRADATIONS, VARIANTS
+from mimdit.targets import DEGRADATIONS, DISPATCHER_CLASSES, VARIANTS, Variant
+from mimdit.train.data import Batch
 
 from .crafted import crafted_plan
 from .frozen import frozen
@@ -132,6 +134,40 @@ def test_diff_on_the_command_line() -> None:
     assert "'fog' names no variant" in wrong.stderr
 
 
+def test_branch_off_is_what_the_table_says(lively: MiMDiT) -> None:
+    rng = torch.Generator().manual_seed(0)
+    image = torch.rand(len(DEGRADATIONS), 3, 64, 64, generator=rng)
+    families = torch.tensor([family_of(kind) for kind in DEGRADATIONS])
+    batch = Batch(image, image.flip(3), image, families, list(DEGRADATIONS))
+    variants: dict[Variant, MiMDiT] = {name: frozen(lively, name) for name in VARIANTS}
+    for row in variant_parts(variants, [batch]).rows:
+        kind, before, restored, off, _ = row
+        own, model = of_kinds([batch], [kind]), variants[DISPATCHER_CLASSES[family_of(kind)]].eval()  # pyright: ignore
+        whole, silent = decibels(model, own)[kind], decibels(model, own, without_branch)[kind]
+        assert (restored, off) == (f"{whole:.2f}", f"{silent - whole:+.2f}")
+        assert before == f"{decibels(model, own, as_taken)[kind]:.2f}"
+
+
+def test_brief_tuning_moves_a_variant_once(
+    lively: MiMDiT, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for path in photo_folder.iterdir():
+        for copy in range(2):
+            (photos / f"{copy}-{path.name}").write_bytes(path.read_bytes())
+    monkeypatch.setattr(brief_tuning, "_TILE", 64)
+    start = frozen(lively, "derain")
+    out = tmp_path / "runs" / "brief"
+    tuned = brief_tuning.briefly_tuned({"derain": start}, photos, out, 1)["derain"]
+    assert checkpoint_hash(tuned) != checkpoint_hash(start)
+    (state,) = out.rglob("state.safetensors")
+    written = state.stat().st_mtime_ns
+    again = brief_tuning.briefly_tuned({"derain": start}, photos, out, 1)["derain"]
+    assert checkpoint_hash(again) == checkpoint_hash(tuned)
+    assert state.stat().st_mtime_ns == written, "nothing is trained twice"
+
+
 def test_the_document_is_written_whole(
     lively: MiMDiT, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,7 +179,7 @@ def test_the_document_is_written_whole(
         for copy in range(2):
             (photos / f"{copy}-{path.name}").write_bytes(path.read_bytes())
     monkeypatch.setattr(report, "TILE", 64)
-    monkeypatch.setattr(report, "BRIEF_TILE", 64)
+    monkeypatch.setattr(brief_tuning, "_TILE", 64)
     monkeypatch.setattr(budget, "TILE", 64)
     monkeypatch.setattr(budget, "EXAMPLES", 1)
     nano = lively.shape

@@ -29,7 +29,7 @@ def collect(out: Path, models: dict[str, Path]) -> None:
 
 def main(
     out: Annotated[Path, typer.Argument(help="Folder of the variants.")],
-    models: Annotated[list[str], typer.Argument(metavar="VARIANT=FOLDER...", help="Model folders of tuned variants.")],
+    models: Annotated[list[str], typer.Argument(metavar="VARIANT=FOLDER", help="Model folders of tuned variants.")],
 ) -> None:
     """Collect tuned variants into one folder."""
     collect(out, named_folders(models))

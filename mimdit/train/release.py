@@ -36,7 +36,7 @@ def release(out: Path, models: dict[str, Path]) -> None:
 
 def main(
     out: Annotated[Path, typer.Argument(help="Folder of the weights.")],
-    models: Annotated[list[str], typer.Argument(metavar="NAME[:BASE]=FOLDER...", help="The whole one first.")],
+    models: Annotated[list[str], typer.Argument(metavar="NAME[:BASE]=FOLDER", help="The whole one first.")],
 ) -> None:
     """Write the weights that the repository carries."""
     release(out, named_folders(models))
