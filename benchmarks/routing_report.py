@@ -92,10 +92,10 @@ is dropped was chosen on training photos, one at a time.
 """
 
 _SAVED = """\
-The ratio of `dynamic` stands in brackets. `narrowed` has 5 of 12 sub-experts; `as it ships` has besides two
-more residual blocks at full resolution. All are `denoise`. MB are of the modules in PyTorch, with the time embedding
-and modulations that are constants in a file: [results.md](results.md#what-they-cost) has what files hold, variant by
-variant.
+The ratio of `dynamic` stands in brackets. The first table is `denoise`: `narrowed` has 5 of 12 sub-experts, `as it
+ships` besides two more residual blocks at full resolution. The second is every variant as it ships. MB are of the
+modules in PyTorch, with the time embedding and modulations that are constants in a file: [results.md](results.md#what-they-cost)
+has what files hold.
 
 Times of one tile of {tile} px in eager PyTorch, on {threads}, medians in turns. Dynamic routing too computes only
 the sub-experts that it chose.
@@ -158,6 +158,7 @@ def main(
         )
     ]
     savings = saved([model, full["denoise"], fewer["denoise"], tuned["denoise"]], examples[0], samples)
+    as_shipped = saved([model, *tuned.values()], examples[0], samples)
     device = this_device()
     machine = f"{device.processor or device.architecture}, {device.cores} cores, torch {versions(['torch'])['torch']}"
     maps = write_maps(seen, DEGRADATIONS, out)
@@ -187,7 +188,8 @@ def main(
         _WAYS.format(steps=tuning),
         _section("Narrowing: 5 of 12 sub-experts", narrowing(full, fewer, tuned, examples)),
         _NARROWING,
-        _section("What freezing saves", _saved_table(savings)),
+        _section("What freezing saves", _saved_table(savings, ("frozen", "narrowed", "as it ships"))),
+        "\n".join(markdown_lines(_saved_table(as_shipped, tuple(tuned)))) + "\n",
         _SAVED.format(tile=TILE, threads=f"{threads} thread{'s' if threads > 1 else ''}"),
         _section("Regret", tile_regret(model, tuned, examples)),
         _REGRET,
@@ -213,7 +215,7 @@ def _ways_table(rows: list[Frozen], steps: int) -> TableContent:
     return TableContent("Four ways to freeze", ("degradation", *heads), content)
 
 
-def _saved_table(found: Saved) -> TableContent:
+def _saved_table(found: Saved, names: tuple[str, ...]) -> TableContent:
     parts = (
         ("weights in fp16, MB", found.megabytes),
         ("whole tile, ms", found.whole_ms),
@@ -223,7 +225,7 @@ def _saved_table(found: Saved) -> TableContent:
         (name, f"{first:.1f}", *(f"{value:.1f} ({first / value:.2f})" for value in others))
         for name, (first, *others) in parts
     )
-    return TableContent("What freezing saves", ("", "dynamic", "frozen", "narrowed", "as it ships"), rows)
+    return TableContent("What freezing saves", ("", "dynamic", *names), rows)
 
 
 if __name__ == "__main__":

@@ -211,5 +211,6 @@ def test_the_document_is_written_whole(
         assert title in text
     assert "nan" not in text
     assert "| degradation | input | its variant | branch off | degraded latent |" in text
+    assert f"|  | dynamic | {' | '.join(VARIANTS)} |" in text
     assert "| own plan | mean gates | merged | 1 steps | first variants |" in text
     assert load(tmp_path / "docs" / "routing-intra.png").pixels.shape[0] > 100
