@@ -94,8 +94,8 @@ is dropped was chosen on training photos, one at a time.
 _SAVED = """\
 The ratio of `dynamic` stands in brackets. The first table is `denoise`: `narrowed` has 5 of 12 sub-experts, `as it
 ships` besides two more residual blocks at full resolution. The second is every variant as it ships. MB are of the
-modules in PyTorch, with the time embedding and modulations that are constants in a file: [results.md](results.md#what-they-cost)
-has what files hold.
+modules in PyTorch, with the time embedding and modulations that are constants in a file:
+[results.md](results.md#what-they-cost) has what files hold.
 
 Times of one tile of {tile} px in eager PyTorch, on {threads}, medians in turns. Dynamic routing too computes only
 the sub-experts that it chose.
