@@ -167,7 +167,7 @@ def test_one_command_writes_the_document(lively: MiMDiT, tmp_path: Path) -> None
     assert {path.name for path in (tmp_path / "kept").glob("*.json")} == {"accuracy.json", "sampling.json"}
     rows = (tmp_path / "kept" / "rows.jsonl").read_text().splitlines()
     steps = {json.loads(line)["row"]["method"] for line in rows}
-    assert {"reference, 1 step", "reference, 20 steps", "student-2, 2 steps", OURS} <= steps
+    assert {"reference, 1 step", "reference, 20 steps", OURS} <= steps  # the students are the same network here
     results.main(
         data, tmp_path / "weights", tmp_path / "again.md", only="noise-25,clean", keep=tmp_path / "kept", each=1
     )
