@@ -122,10 +122,8 @@ def variant_parts(variants: Mapping[Variant, MiMDiT], examples: Sequence[Batch])
     rows = []
     for kind in DEGRADATIONS:
         model, own = variants[DISPATCHER_CLASSES[family_of(kind)]].eval(), of_kinds(examples, [kind])
-        restored, *others = (
-            decibels(model, own, way)[kind] for way in (whole, as_taken, without_branch, degraded_latent)
-        )
-        before, *less = others
+        ways = (as_taken, whole, without_branch, degraded_latent)
+        before, restored, *less = (decibels(model, own, way)[kind] for way in ways)
         rows.append((kind, f"{before:.2f}", f"{restored:.2f}", *(f"{value - restored:+.2f}" for value in less)))
     heads = "input", "its variant", "branch off", "degraded latent"
     return TableContent("What each part is worth to a variant", ("degradation", *heads), tuple(rows))

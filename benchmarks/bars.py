@@ -8,7 +8,7 @@ from mimdit.benchmarks.datasets import CLEAN
 from mimdit.benchmarks.methods import AUTO
 from mimdit.targets import VARIANTS
 
-__all__ = ["Bar", "bars", "freezing_bar"]
+__all__ = ["Bar", "bars", "dynamic_bar"]
 
 _AT_LEAST: dict[tuple[str, str], float] = {  # dB
     ("noise-15", "clean_cbsd34"): 33.0,
@@ -50,8 +50,7 @@ class Bar:
 
 def bars(summaries: Sequence[Summary], method: str) -> list[Bar]:
     """Every bar whose photos were measured. `method` is the bundle's name in the summaries."""
-    asked = [s for s in summaries if s.method == method and s.variant in VARIANTS and s.variant != "general"]
-    ours = {(s.degradation, s.dataset): s for s in asked}
+    ours = {(s.degradation, s.dataset): s for s in summaries if _is_single(s, method)}
     rows: list[Bar] = []
     for key, wanted in _AT_LEAST.items():
         if (found := ours.get(key)) and found.restored.psnr is not None:
@@ -74,15 +73,14 @@ def bars(summaries: Sequence[Summary], method: str) -> list[Bar]:
     return rows
 
 
-def freezing_bar(summaries: Sequence[Summary], method: str, student: str) -> list[Bar]:
+def dynamic_bar(summaries: Sequence[Summary], method: str, student: str) -> list[Bar]:
     """How much more the variant that belongs restores than the released dynamic student, where that is least.
 
     Not what freezing alone costs, which docs/routing.md has: the variants were tuned since.
     """
     found: dict[tuple[str, str], dict[str, float]] = {}
     for s in summaries:
-        single = s.method == student or (s.method == method and s.variant in VARIANTS and s.variant != "general")
-        if single and s.restored.psnr is not None:
+        if (s.method == student or _is_single(s, method)) and s.restored.psnr is not None:
             found.setdefault((s.degradation, s.dataset), {})[s.method] = s.restored.psnr
     gains = [(both[method] - both[student], *key) for key, both in found.items() if len(both) == 2]
     if not gains:
@@ -90,3 +88,8 @@ def freezing_bar(summaries: Sequence[Summary], method: str, student: str) -> lis
     least, degradation, dataset = min(gains)
     what = f"variant over dynamic student, first photos, least of {len(gains)}: {degradation} ({dataset})"
     return [Bar(what, -_BELOW_DYNAMIC, least)]
+
+
+def _is_single(summary: Summary, method: str) -> bool:
+    """Whether the bundle restored by a variant for a single degradation."""
+    return summary.method == method and summary.variant in VARIANTS and summary.variant != "general"

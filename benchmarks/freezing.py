@@ -94,7 +94,7 @@ def merge(model: MiMDiT, plan: RoutingPlan, statistics: RouterStatistics) -> MiM
 def freeze_ways(
     student: MiMDiT,
     plan: RoutingPlan,
-    tuned: Sequence[MiMDiT],
+    tuned: tuple[MiMDiT, MiMDiT],
     statistics: RouterStatistics,
     kinds: Sequence[str],
     examples: Sequence[Batch],

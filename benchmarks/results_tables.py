@@ -1,7 +1,7 @@
 """The tables of docs/results.md, and what is counted from them: all of accuracy summaries, none measures anything."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from mimdit.benchmarks.accuracy_report import Summary
 from mimdit.benchmarks.bars import Bar
@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 _BESIDE = ("general", AUTO)
-Found = dict[tuple[str, str], list[Summary]]
+_Found = dict[tuple[str, str], list[Summary]]
 
 
 def bar_table(rows: Sequence[Bar]) -> TableContent:
@@ -42,32 +42,30 @@ def bar_table(rows: Sequence[Bar]) -> TableContent:
 def restored_table(summaries: Sequence[Summary], method: str) -> TableContent:
     """A row a group that has truths: input, own variant, general and auto."""
     rows = []
-    for (degradation, dataset), found in _degraded(summaries).items():
-        before = (f"{degradation} ({dataset})", str(found[0].images), _number(found[0].input.psnr))
-        rows.append((*before, *map(_decibels, _bundle_rows(found, method))))
+    for found in _degraded(summaries).values():
+        rows.append((*_before(found), *map(_decibels, _bundle_rows(found, method))))
     return TableContent("Restored", ("photos", "n", "input", "variant", *_BESIDE), tuple(rows))
 
 
 def today_table(summaries: Sequence[Summary], method: str) -> TableContent:
     """A row a group that has truths: input, own variant, and every peer that was run on it, the best first."""
     rows = []
-    for (degradation, dataset), found in _degraded(summaries).items():
+    for found in _degraded(summaries).values():
         peers = sorted((s for s in found if s.method != method), key=lambda s: -(s.restored.psnr or 0))
         if peers:
             others = ", ".join(f"{s.method} {_decibels(s)}" for s in peers)
-            row = (f"{degradation} ({dataset})", str(found[0].images), _number(found[0].input.psnr))
-            rows.append((*row, _decibels(_bundle_rows(found, method)[0]), others))
+            rows.append((*_before(found), _decibels(_bundle_rows(found, method)[0]), others))
     return TableContent("Today", ("photos", "n", "input", "variant", "today"), tuple(rows))
 
 
 def quality_table(summaries: Sequence[Summary], method: str) -> TableContent:
     """A row a group: before and after, by the variant that belongs."""
     rows = []
-    for (degradation, dataset), found in _degraded(summaries).items():
+    for found in _degraded(summaries).values():
         if own := _bundle_rows(found, method)[0]:
             before, after = own.input, own.restored
             cells = (_number(q, ".3f") for q in (before.ssim, after.ssim, before.flip, after.flip))
-            rows.append((f"{degradation} ({dataset}), {own.variant}", *cells))
+            rows.append((f"{_photos(found)}, {own.variant}", *cells))
     return TableContent("Quality", ("photos", "SSIM in", "SSIM out", "FLIP in", "FLIP out"), tuple(rows))
 
 
@@ -85,11 +83,10 @@ def clean_table(summaries: Sequence[Summary], method: str) -> TableContent:
 def steps_table(summaries: Sequence[Summary], method: str, samplers: Sequence[str]) -> TableContent:
     """A row a group: input, every sampler, own variant, general and auto, on the same photos."""
     rows = []
-    for (degradation, dataset), found in _degraded(summaries).items():
+    for found in _degraded(summaries).values():
         sampled = {s.method: s for s in found}
         columns = (*(sampled.get(name) for name in samplers), *_bundle_rows(found, method))
-        before = (f"{degradation} ({dataset})", str(found[0].images), _number(found[0].input.psnr))
-        rows.append((*before, *map(_decibels, columns)))
+        rows.append((*_before(found), *map(_decibels, columns)))
     heads = ("photos", "n", "input", *samplers, "variant", *_BESIDE)
     return TableContent("Steps", heads, tuple(rows))
 
@@ -97,19 +94,21 @@ def steps_table(summaries: Sequence[Summary], method: str, samplers: Sequence[st
 def sampling_table(summaries: Sequence[Summary], samplers: Sequence[str]) -> TableContent:
     """A row a group: FLIP / sharpness of the input and of each sampler."""
     rows = []
-    for (degradation, dataset), found in _degraded(summaries).items():
+    for found in _degraded(summaries).values():
         sampled = {s.method: s for s in found}
         each = (found[0].input, *(sampled[name].restored for name in samplers))
         cells = (f"{_number(q.flip, '.3f')} / {_number(q.sharpness)}" for q in each)
-        rows.append((f"{degradation} ({dataset})", *cells))
+        rows.append((_photos(found), *cells))
     return TableContent("Sampling", ("FLIP / sharpness", "input", *samplers), tuple(rows))
 
 
 def sampling_counts(summaries: Sequence[Summary], method: str, samplers: Sequence[str], student: str) -> str:
     """In how many groups the reference is best at which number of steps, and what is better than its best."""
+    groups = _degraded(summaries).values()
+    if not groups:
+        return ""
     best: Counter[str] = Counter()
     above = dict.fromkeys(("the input", f"`{student}`", "the variant"), 0)
-    groups = list(_degraded(summaries).values())
     for found in groups:
         sampled = {s.method: s.restored.psnr or 0 for s in found}
         name = max((name for name in samplers if name.startswith("reference")), key=lambda name: sampled[name])
@@ -118,29 +117,36 @@ def sampling_counts(summaries: Sequence[Summary], method: str, samplers: Sequenc
         others = (found[0].input.psnr, sampled.get(student), own and own.restored.psnr)
         for other, value in zip(above, others, strict=True):
             above[other] += value is not None and value > sampled[name]
-    if not groups:
-        return ""
     steps = ", ".join(f"{best[name]} with {name.removeprefix('reference, ')}" for name in samplers if best[name])
     more = ", ".join(f"{other} in {count}" for other, count in above.items())
     return f"Of {len(groups)} groups the reference restores most in {steps}; above that is {more}.\n"
 
 
-def _bundle_rows(found: Iterable[Summary], method: str) -> tuple[Summary | None, Summary | None, Summary | None]:
+def _photos(found: Sequence[Summary]) -> str:
+    return f"{found[0].degradation} ({found[0].dataset})"
+
+
+def _before(found: Sequence[Summary]) -> tuple[str, str, str]:
+    """What a row begins with: the photos, how many, and their PSNR as they were."""
+    return _photos(found), str(found[0].images), _number(found[0].input.psnr)
+
+
+def _bundle_rows(found: Sequence[Summary], method: str) -> tuple[Summary | None, Summary | None, Summary | None]:
     """Own variant, general and auto, of one group; `general` is the own variant of mixtures."""
     own = {s.variant: s for s in found if s.method == method}
-    mixed = "+" in next(iter(own.values())).degradation if own else False
+    mixed = "+" in found[0].degradation
     matched = own.get("general") if mixed else next((s for name, s in own.items() if name not in _BESIDE), None)
     return matched, own.get("general"), own.get(AUTO)
 
 
-def _groups(summaries: Sequence[Summary]) -> Found:
-    groups: Found = {}
+def _groups(summaries: Sequence[Summary]) -> _Found:
+    groups: _Found = {}
     for s in summaries:
         groups.setdefault((s.degradation, s.dataset), []).append(s)
     return groups
 
 
-def _degraded(summaries: Sequence[Summary]) -> Found:
+def _degraded(summaries: Sequence[Summary]) -> _Found:
     """The groups of degraded photos whose truth is known."""
     return {
         key: found for key, found in _groups(summaries).items() if key[0] != CLEAN and found[0].input.psnr is not None

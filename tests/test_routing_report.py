@@ -30,6 +30,17 @@ from .crafted import crafted_plan
 from .frozen import frozen
 
 
+@pytest.fixture
+def photos(photo_folder: Path, tmp_path: Path) -> Path:
+    """Every photo twice: eight are kept out of training."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for path in photo_folder.iterdir():
+        for copy in range(2):
+            (folder / f"{copy}-{path.name}").write_bytes(path.read_bytes())
+    return folder
+
+
 def statistics(model: MiMDiT, always: int | None) -> RouterStatistics:
     """Ten photos, evenly sure of everything; each chose sub-expert `always`, or all three in turns."""
     blocks, experts = model.shape.branch_blocks, model.shape.experts
@@ -149,13 +160,8 @@ def test_branch_off_is_what_the_table_says(lively: MiMDiT) -> None:
 
 
 def test_brief_tuning_moves_a_variant_once(
-    lively: MiMDiT, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lively: MiMDiT, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    for path in photo_folder.iterdir():
-        for copy in range(2):
-            (photos / f"{copy}-{path.name}").write_bytes(path.read_bytes())
     monkeypatch.setattr(brief_tuning, "_TILE", 64)
     start = frozen(lively, "derain")
     out = tmp_path / "runs" / "brief"
@@ -169,15 +175,10 @@ def test_brief_tuning_moves_a_variant_once(
 
 
 def test_the_document_is_written_whole(
-    lively: MiMDiT, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lively: MiMDiT, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mimdit.benchmarks import routing_report as report
 
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    for path in photo_folder.iterdir():  # eight are kept out of training
-        for copy in range(2):
-            (photos / f"{copy}-{path.name}").write_bytes(path.read_bytes())
     monkeypatch.setattr(report, "TILE", 64)
     monkeypatch.setattr(brief_tuning, "_TILE", 64)
     monkeypatch.setattr(budget, "TILE", 64)
