@@ -60,6 +60,12 @@ class DeployableGraph(nn.Module):
         """Stem of the files made from this graph."""
         return f"{self.variant}-{self.tile}"
 
+    @property
+    def folded(self) -> dict[str, Tensor]:
+        """The constants that stand for the time, by name: f32[1,out] for each layer and step."""
+        layers = [(name, part) for name, part in self.model.named_modules() if isinstance(part, _PerStep)]
+        return {f"{name}.{key}": value for name, part in layers for key, value in part.named_buffers()}
+
     def forward(self, image: Tensor, photo: Tensor) -> Tensor:
         degraded, skips = self.model.codec.encode(image)  # [1,Z,T/8,T/8]
         guidance = self.model.guide(image, degraded, photo)
