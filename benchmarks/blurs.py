@@ -17,6 +17,7 @@ from mimdit.benchmarks.photo_tiles import photo_tiles
 from mimdit.benchmarks.table import TableContent, markdown_lines
 from mimdit.benchmarks.torch_models import TorchRuntime, restore_photo
 from mimdit.degrade import defocus_blur, gaussian_blur, gaussian_noise, motion_blur
+from mimdit.degrade.blur import blur, motion_kernel
 from mimdit.degrade.light import to_bytes
 from mimdit.metrics import psnr
 from mimdit.model.checkpoint import load_model
@@ -25,7 +26,8 @@ from mimdit.train.data import PhotoScales
 
 _NOISE = 1  # of 255; standard deviation of what the camera adds
 _BLURS: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
-    "shake": lambda photo, rng: motion_blur(photo, rng.uniform(6, 26), rng.uniform(0, 360), rng.uniform(30, 180), rng),
+    "shake": lambda photo, rng: blur(photo, _shake(rng)),
+    "encoded shake": lambda photo, rng: blur(photo, _shake(rng), linear=False),
     "line": lambda photo, rng: motion_blur(photo, rng.uniform(4, 26), rng.uniform(0, 360), 0, rng),
     "defocus": lambda photo, rng: defocus_blur(photo, rng.uniform(1, 6)),
     "gaussian": lambda photo, rng: gaussian_blur(photo, rng.uniform(0.8, 4)),
@@ -33,9 +35,16 @@ _BLURS: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
 
 
 def blurred(truth: np.ndarray, kind: str, seed: int) -> np.ndarray:
-    """f32[H,W,3] in 0..1 → u8[H,W,3], blurred in linear light by a kernel drawn from `seed`, with a little noise."""
+    """f32[H,W,3] in 0..1 → u8[H,W,3], blurred by a kernel drawn from `seed`, with a little noise.
+
+    In linear light; of an encoded shake in encoded values, as data sets without a tone curve are (`deblur_levin`).
+    """
     rng = np.random.default_rng(seed)
     return to_bytes(gaussian_noise(_BLURS[kind](truth, rng), _NOISE, rng))
+
+
+def _shake(rng: np.random.Generator) -> np.ndarray:
+    return motion_kernel(rng.uniform(6, 26), rng.uniform(0, 360), rng.uniform(30, 180), rng)
 
 
 def main(
