@@ -42,22 +42,23 @@ def unpack(bundle: Bundle, student: MiMDiT) -> dict[Variant, MiMDiT]:
             " weights are whole in fp32 for onnx only"
         )
     models: dict[Variant, MiMDiT] = {}
+    held: dict[Variant, dict[str, torch.Tensor]] = {}
     for variant in bundle.variants:
+        entry = bundle.entry(variant)
         try:
-            models[variant] = _model(bundle, variant, student)
+            held[variant], biases = _named(onnx.load(bundle.file(entry.file)).graph)
+            models[variant] = _model(entry, held[variant], biases, student)
         except (LookupError, ValueError, RuntimeError):  # a weight without name, too few biases, another shape
             raise CheckpointError(
                 f"{bundle.path.name}: {variant} has other layers than this student, which it was not made from"
             ) from None
-    if joint_hash(_graph(bundle, entry, models[entry.variant]) for entry in manifest.models) != manifest.checkpoint:
+    graphs = (_graph(entry, models[entry.variant], held[entry.variant]) for entry in manifest.models)
+    if joint_hash(graphs) != manifest.checkpoint:
         raise CheckpointError(f"{bundle.path.name} was not made from this student, or is of another version of mimdit")
     return models
 
 
-def _model(bundle: Bundle, variant: Variant, student: MiMDiT) -> MiMDiT:
-    entry = bundle.entry(variant)
-    graph = onnx.load(bundle.file(entry.file)).graph
-    weights, biases = _named(graph)
+def _model(entry: ModelEntry, weights: dict[str, torch.Tensor], biases: list[torch.Tensor], student: MiMDiT) -> MiMDiT:
     blocks = [match for name in weights if (match := _DECODER_BLOCK.fullmatch(name))]
     depths = tuple(sum(int(match[1]) == level for match in blocks) for level in range(3))
     shape = student.shape.model_copy(update={"plan": entry.plan, "decoder_depths": depths})
@@ -91,13 +92,13 @@ def _named(graph: onnx.GraphProto) -> tuple[dict[str, torch.Tensor], list[torch.
     return weights, biases
 
 
-def _graph(bundle: Bundle, entry: ModelEntry, model: MiMDiT) -> DeployableGraph:
-    """What an entry was exported from, with the constants folded from the time as its file has them.
+def _graph(entry: ModelEntry, model: MiMDiT, held: dict[str, torch.Tensor]) -> DeployableGraph:
+    """What an entry was exported from, with the constants folded from the time as its variant's files have them.
 
-    Their last bits depend on the CPU that folded them. Where they differ by more, the model's own stay.
+    They are the same for every tile, and their last bits depend on the CPU that folded them. Where they differ by more,
+    the model's own stay.
     """
     graph = DeployableGraph(model, tile=entry.tile, steps=entry.steps)
-    held, _ = _named(onnx.load(bundle.file(entry.file)).graph)
     for name, own in graph.folded.items():
         if name in held and held[name].shape == own.shape and torch.allclose(held[name], own, rtol=0, atol=_ROUNDING):
             own.copy_(held[name])
