@@ -5,13 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from safetensors.torch import load_file
 
 from mimdit.cli.distill import distill as distill_command
@@ -20,6 +21,7 @@ from mimdit.cli.train import train as train_command
 from mimdit.errors import CheckpointError, MimditError
 from mimdit.model.checkpoint import checkpoint_hash, load_model
 from mimdit.train.config import TrainConfig
+from mimdit.train.data import PhotoScales, photo_cache
 from mimdit.train.loop import train
 from mimdit.train.objective import CRITERIA
 from mimdit.train.pace import WAYS, Way, time_ways
@@ -184,10 +186,10 @@ def test_ways_are_timed_and_the_fastest_is_kept(photo_folder: Path, tmp_path: Pa
 
 
 def test_a_way_that_is_not_open_here_is_passed_over():
-    def make_step(way: Way) -> tuple[torch.nn.Module, Any]:
+    def make_step(way: Way) -> Callable[[], None]:
         if way.name != EAGER:
             raise RuntimeError("no compiler, no bf16")
-        return torch.nn.Identity(), lambda: None
+        return lambda: None
 
     assert list(time_ways(make_step)) == [EAGER]
 
@@ -203,7 +205,7 @@ def test_a_way_that_is_not_open_here_is_passed_over():
         ('objective = "flow"\nsteps = 5\nviews = [2, 0]', "views: 1: Input should be greater than 0"),
         ('objective = "flow"\nsteps = 5\n[mix]\nnoise = 0', "mix: expected shares"),
         ('objective = "flow"\nsteps = 5\n[mix]\nfog = 1', "mix"),
-        ('objective = "distill"\nsteps = 5\ntrajectory_steps = 3', "trajectory_steps asks for a reference"),
+        ('objective = "distill"\nsteps = 5\ntrajectory_steps = 3', "reference and trajectory_steps belong together"),
         ('objective = "distill"\nsteps = 5\nquantized = true', "quantized is for frozen variants"),
         ("objective = flow", "is not TOML"),
         ("\ud800", "is not TOML"),
@@ -243,7 +245,7 @@ def test_bad_photos_are_one_line(tmp_path: Path):
         train(stage(), tmp_path / "none", tmp_path / "run")
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "text.jpg").write_text("not a photo")
-    with pytest.raises(MimditError, match=r"text\.jpg cannot be read as a photo"):
+    with pytest.raises(MimditError, match=r"text\.jpg: .*; remove it from the training photos"):
         train(stage(), tmp_path / "photos", tmp_path / "run")
     assert sorted(path.name for path in (tmp_path / "photos").iterdir()) == ["text.jpg"]
 
@@ -251,6 +253,25 @@ def test_bad_photos_are_one_line(tmp_path: Path):
 def test_another_config_is_refused(unkilled: Path, photo_folder: Path):
     with pytest.raises(CheckpointError, match="another config"):
         train(stage(seed=1), photo_folder, unkilled)
+
+
+def test_other_photos_are_refused(unkilled: Path, photo_folder: Path, tmp_path: Path):
+    for path in photo_folder.iterdir():
+        with Image.open(path) as file:
+            ImageOps.mirror(file).save(tmp_path / path.name)
+    with pytest.raises(CheckpointError, match="was trained on other photos"):
+        train(stage(), tmp_path, unkilled)
+
+
+def test_photos_are_read_as_restore_reads_them(tmp_path: Path):
+    """16 bits, where Pillow's own conversion to RGB is white from level 256 on; and what is decoded is kept once."""
+    levels = np.linspace(0, 65535, 300 * 200).reshape(200, 300).astype(np.uint16)
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(levels).save(tmp_path / "photos" / "deep.png")
+    scales = PhotoScales(tmp_path / "photos", photo_cache(tmp_path / "runs" / "codec"))
+    assert np.abs(scales.scales[0][0][..., 0] - levels / 257).max() <= 1
+    assert photo_cache(tmp_path / "runs" / "variants" / "denoise" / "model") == tmp_path / "runs" / ".photo-cache"
+    assert photo_cache(Path("/x")).parent == Path("/")
 
 
 def test_train_prints_the_model_folder(photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -23,15 +23,14 @@ def regret(
     """Tell what dynamic routing would have gained over a frozen variant, and whether another variant fits better.
 
     Each photo is restored by the dynamic student and by every variant. With a truth the difference is in dB; without
-    one: how much of what the routers choose each plan keeps, and how far its picture is from theirs.
+    one: how much of what the routers choose each plan keeps, and how far its picture is from theirs. Both are held to
+    the reduced photo where the variant is, so that only routing differs.
     """
     from mimdit.benchmarks.regret import load_variants, photo_regret
     from mimdit.image import load
     from mimdit.model.checkpoint import load_model
 
     model, frozen = load_model(student), load_variants(variants)
-    if not frozen:
-        raise MimditError(f"no frozen variants in {variants}: expected folders such as denoise/model")
     if model.shape.plan is not None:
         raise MimditError(f"{student} is frozen: name the dynamic student that the variants were made from")
     rows = []
@@ -41,21 +40,15 @@ def regret(
         if whole is not None and whole.shape != photo.shape:
             raise MimditError(f"{truth}/{path.name} has another size than {path}: truths must fit pixel by pixel")
         found = photo_regret(photo, whole, model, frozen)
-        rows.append(
-            {
-                "photo": str(path),
-                "dynamic": found.dynamic,
-                "best": found.best,
-                "variants": {name: vars(fit) for name, fit in found.fits.items()},
-            }
-        )
+        fits = {name: {**vars(fit), "regret": fit.regret} for name, fit in found.fits.items()}
+        rows.append({"photo": str(path), "best": found.best, "variants": fits})
         if as_json:
             continue
-        typer.echo(f"{path}: dynamic routing{'' if found.dynamic is None else f' {found.dynamic:.2f} dB'}")
+        typer.echo(f"{path}:")
         for name, fit in found.fits.items():
             figures = f"{fit.agreement:4.0%} of the choices, {fit.change:5.2f} levels from dynamic"
-            if fit.decibels is not None and found.dynamic is not None:
-                figures += f", {fit.decibels:.2f} dB, regret {found.dynamic - fit.decibels:+.2f}"
+            if fit.regret is not None:
+                figures += f", {fit.decibels:.2f} dB, regret {fit.regret:+.2f}"
             typer.echo(f"  {name:9s} {figures}{'  ← fits best' if name == found.best else ''}")
     if as_json:
         typer.echo(json.dumps(rows))

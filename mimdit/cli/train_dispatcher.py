@@ -31,5 +31,5 @@ def train_dispatcher(
     except ModuleNotFoundError as error:
         raise MissingPackageError(error.name or "torch", "train") from None
     folder, config = run(DispatcherRun(steps=steps), photos, out)
-    typer.echo(f"{config.clean_flagged:.1%} of unseen clean photos flagged", err=True)
+    typer.echo(f"{config.clean_flagged:.1%} of the clean photos flagged that scores were calibrated on", err=True)
     typer.echo(folder)

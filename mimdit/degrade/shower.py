@@ -47,7 +47,7 @@ def rain(photo: Array, shower: Shower, rng: np.random.Generator) -> Array:
 
 
 def _streak(length_px: float, width_px: float, angle_deg: float) -> Array:
-    """f32[K,K], 1 along the middle of the streak, falling off like a Gaussian across it and past its ends."""
+    """f32[K,K], 1 along the middle of the streak, falling off like a Gaussian across it; past its ends too, up to K."""
     half = int(np.ceil(length_px / 2))
     down, right = np.mgrid[-half : half + 1, -half : half + 1]
     sine, cosine = np.sin(np.deg2rad(angle_deg)), np.cos(np.deg2rad(angle_deg))

@@ -41,7 +41,9 @@ class DispatcherConfig(BaseModel):
     crop: int = CROP
     crops: int = CROPS
     steps: int = Field(description="optimizer steps that the weights had")
-    clean_flagged: float = Field(description="share of unseen clean photos with a score above the threshold")
+    clean_flagged: float = Field(
+        description="of the clean photos that scores were calibrated on, the share with one above the threshold"
+    )
 
 
 class Dispatcher(nn.Module):

@@ -11,7 +11,7 @@ import torch
 
 from mimdit.errors import CheckpointError
 from mimdit.model.mimdit import MiMDiT
-from mimdit.routing.plan import BlockPlan, RoutingPlan
+from mimdit.routing.plan import BlockPlan, Group, RoutingPlan
 
 
 def narrow(
@@ -21,9 +21,7 @@ def narrow(
 
     Each MiM block keeps at least one. Raises CheckpointError for a dynamic model or fewer experts than blocks.
     """
-    plan = model.shape.plan
-    if plan is None:
-        raise CheckpointError("routing is not frozen: narrow a variant that `mimdit freeze` made")
+    plan = _plan(model)
     if experts < len(plan.blocks):
         raise CheckpointError(f"{experts} sub-experts are too few: each of the {len(plan.blocks)} MiM blocks keeps one")
     while plan.experts > experts:
@@ -32,6 +30,25 @@ def narrow(
         model = with_plan(model, plan)
         tell(f"without {name}: loss {loss:.5f}, {plan.experts} sub-experts left")
     return model
+
+
+def without_group(model: MiMDiT, group: Group) -> MiMDiT:
+    """The frozen model without the sub-experts of a group. Raises CheckpointError for a dynamic model, and where a MiM
+    block has no other."""
+    plan = _plan(model)
+    blocks = []
+    for number, block in enumerate(plan.blocks):
+        kept = tuple(expert for expert in block.experts if expert.group != group)
+        if not kept:
+            raise CheckpointError(f"MiM block {number} has no sub-experts but those of {group}")
+        blocks.append(BlockPlan(**{**block.model_dump(), "experts": kept}))
+    return with_plan(model, plan.model_copy(update={"blocks": tuple(blocks)}))
+
+
+def _plan(model: MiMDiT) -> RoutingPlan:
+    if model.shape.plan is None:
+        raise CheckpointError("routing is not frozen: narrow a variant that `mimdit freeze` made")
+    return model.shape.plan
 
 
 def _one_fewer(plan: RoutingPlan) -> list[tuple[str, RoutingPlan]]:

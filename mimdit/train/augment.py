@@ -34,7 +34,7 @@ _TO_RGB = np.linalg.inv(TO_YCC)
 def draw_crop(photo: np.ndarray, side: int, rng: np.random.Generator, *, varied: bool = True) -> np.ndarray:
     """u8[H,W,3] of at least `side` px → f32[side,side,3] in 0..1: a piece of it, or of something like it.
 
-    Unless `varied`, hues and shapes are the photo's own.
+    Unless `varied`, hues and shapes are the photo's own, but for what is mirrored, turned, without colour or darkened.
     """
     warped = warp(photo, side, rng) if varied and rng.random() < _WARPED else None
     crop = _cut(photo, side, rng) if warped is None else warped

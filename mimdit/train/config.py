@@ -10,6 +10,8 @@ from mimdit.errors import CheckpointError
 from mimdit.targets import Degradation, Variant
 
 Objective = Literal["codec", "flow", "distill", "routers"]
+VALIDATION_PHOTOS = 8
+
 Ingredient = Degradation | Literal["clean", "mixture"]
 
 EVERYTHING: dict[Ingredient, float] = {
@@ -48,13 +50,15 @@ class TrainConfig(BaseModel):
     log_every: PositiveInt = 20
     evaluate_every: PositiveInt = 500
     save_every: PositiveInt = 200
-    validation_photos: int = Field(default=8, gt=0, description="photos kept out of training, every n-th of the folder")
+    validation_photos: int = Field(
+        default=VALIDATION_PHOTOS, gt=0, description="photos kept out of training, every n-th of the folder"
+    )
     only: tuple[str, ...] = Field(
         default=(), description="parameters that move, by name, e.g. backbone.*; by default what the objective trains"
     )
     # routing: the prior's choice is prescribed, then only taught, then the routers are free
-    forced_steps: int = 0
-    taught_steps: int = 0
+    forced_steps: int = Field(default=0, ge=0)
+    taught_steps: int = Field(default=0, ge=0)
     balance_weight: float = 0.01
     # the flow
     pixel_weight: float = Field(default=0.0, ge=0, description="of the pixel loss of the decoded clean latent")
@@ -77,10 +81,8 @@ class TrainConfig(BaseModel):
     def _consistent(self) -> "TrainConfig":
         if min(self.mix.values(), default=0) < 0 or not any(self.mix.values()):
             raise ValueError("mix: expected shares of at least 0, not all of them 0")
-        if self.trajectory_steps and self.reference is None:
-            raise ValueError(
-                "trajectory_steps asks for a reference, whose trajectory is followed: name its model folder"
-            )
+        if bool(self.trajectory_steps) != (self.reference is not None):
+            raise ValueError("reference and trajectory_steps belong together: whose trajectory is followed, how long")
         if self.quantized and self.variant is None:
             raise ValueError("quantized is for frozen variants, whose layers have 8 bits in a file: name the variant")
         return self

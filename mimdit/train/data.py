@@ -1,19 +1,23 @@
 """Photos → training pairs. Example n of a seed is the same on every machine and in every run that is resumed."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from mimdit.config import PHOTO_SIZE
 from mimdit.degrade import degrade, gaussian_blur, mixture, night
+from mimdit.degrade.light import to_bytes
 from mimdit.errors import CheckpointError, PhotoError
 from mimdit.files import write_file
+from mimdit.image import load
+from mimdit.pixels import to_unit
 from mimdit.routing.prior import family_of, prior_experts
 from mimdit.targets import DEGRADATIONS, Degradation
 from mimdit.train.augment import draw_crop, join, smooth_grain
@@ -54,14 +58,22 @@ class Batch:
 
 
 class PhotoScales:
-    """A folder of photos at three scales, u8, decoded once into `cache` and memory-mapped from there."""
+    """A folder of photos at three scales, u8, decoded once into `cache` and memory-mapped from there.
+
+    `digest` is a hash of the files, for what may go on only with the same photos.
+    """
 
     def __init__(self, folder: Path, cache: Path):
         paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES) if folder.is_dir() else []
         if not paths:
             raise CheckpointError(f"no .jpg or .png photos in {folder}: name a folder of clean photos with --photos")
         self.names = [path.name for path in paths]
-        self.scales = [[_scaled(path, side, cache) for side in _SIDES] for path in paths]
+        hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+        self.digest = hashlib.sha256("".join(hashes).encode()).hexdigest()
+        self.scales = [
+            [_scaled(path, side, cache / f"{path.stem}-{known[:8]}-{side}.npy") for side in _SIDES]
+            for path, known in zip(paths, hashes, strict=True)
+        ]
 
     def split(self, validation: int) -> tuple[list[int], list[int]]:
         """Indices for training and for validation: `validation` photos, spread evenly over the sorted names."""
@@ -73,16 +85,19 @@ class PhotoScales:
         return [i for i in range(len(self.names)) if i not in held_out], sorted(held_out)
 
 
-def _scaled(path: Path, side: int, cache: Path) -> np.ndarray:
-    kept = cache / f"{path.stem}-{path.stat().st_size}-{side}.npy"
+def photo_cache(near: Path) -> Path:
+    """Where decoded photos are kept: beside the nearest folder above `near` that has them, or beside it."""
+    places = [folder / ".photo-cache" for folder in near.resolve().parents]
+    return next((place for place in places if place.is_dir()), places[0])
+
+
+def _scaled(path: Path, side: int, kept: Path) -> np.ndarray:
     if not kept.exists():
         try:
-            with Image.open(path) as file:
-                photo = ImageOps.exif_transpose(file).convert("RGB")
-        except (OSError, Image.DecompressionBombError) as error:
-            raise PhotoError(
-                f"{path} cannot be read as a photo ({error}): remove it from the training photos"
-            ) from None
+            pixels = load(path).pixels
+        except PhotoError as error:
+            raise PhotoError(f"{error}; remove it from the training photos") from None
+        photo = Image.fromarray(pixels if pixels.dtype == np.uint8 else to_bytes(to_unit(pixels)))
         photo.thumbnail((side, side), Image.Resampling.LANCZOS)
         write_file(kept, lambda file: np.save(file, np.asarray(photo)), overwrite=True)
     return np.load(kept, mmap_mode="r")
@@ -139,7 +154,7 @@ class Examples(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray, int, str]]):
         large_enough = [s for s in scales if min(s.shape[:2]) >= side] or scales[:1]
         photo = large_enough[rng.integers(len(large_enough))]
         side = min(side, min(photo.shape[:2]) // PHOTO_SIZE * PHOTO_SIZE)
-        return draw_crop(photo, side, rng, varied=not self.kinds)  # choices are made on photos as they are
+        return draw_crop(photo, side, rng, varied=not self.kinds)  # choices are made on hues and shapes as they are
 
 
 def _degraded(truth: np.ndarray, kind: Ingredient, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:

@@ -21,7 +21,7 @@ from mimdit.errors import CheckpointError
 from mimdit.model.dispatcher import MEMBERS, Dispatcher, DispatcherConfig, save_dispatcher
 from mimdit.model.statistics import statistics
 from mimdit.targets import DISPATCHER_CLASSES
-from mimdit.train.data import PhotoScales
+from mimdit.train.data import PhotoScales, photo_cache
 from mimdit.train.dispatcher_examples import EITHER, INGREDIENTS, Shards
 from mimdit.train.loop import Log
 
@@ -48,7 +48,9 @@ class DispatcherRun(BaseModel):
     learning_rate: float = Field(default=3e-3, gt=0, description="at first; falls to 0 as a cosine")
     weight_decay: float = 0.05
     seed: int = 0
-    clean_flagged: float = Field(default=0.06, description="largest share of unseen clean photos that may be flagged")
+    clean_flagged: float = Field(
+        default=0.06, description="largest share of clean photos, of those not trained on, that may be flagged"
+    )
     argued: float = Field(
         default=0.25, description="largest share of bright, or dark, clean photos that may be called hazy, or dark"
     )
@@ -73,12 +75,11 @@ class _Seen:
 def train_dispatcher(run: DispatcherRun, photos: Path, out: Path) -> tuple[Path, DispatcherConfig]:
     """Returns the folder of the weights, `out/model`, and what is stored beside them.
 
-    `out` gets `examples/` (kept: what a killed run goes on from), `log.jsonl` and `model/`. Decoded photos are kept in
-    `out/../.photo-cache`, where the other stages of training look for them too. Raises CheckpointError where there are
-    fewer photos than members.
+    `out` gets `examples/` (kept: what a killed run goes on from), `log.jsonl` and `model/`. Raises
+    CheckpointError where there are fewer photos than members.
     """
     out.mkdir(parents=True, exist_ok=True)
-    scales = PhotoScales(photos, out.parent / ".photo-cache")
+    scales = PhotoScales(photos, photo_cache(out))
     if len(scales.names) < MEMBERS:
         raise CheckpointError(
             f"{photos} has {len(scales.names)} photos: the dispatcher's training needs at least {MEMBERS}"
@@ -180,8 +181,9 @@ def calibrate(model: Dispatcher, thresholds: np.ndarray) -> None:
 
 
 def _judge(run: DispatcherRun, model: Dispatcher, seen: _Seen, shares: list[np.ndarray], log: Log) -> DispatcherConfig:
-    """Calibrate, each photo by the member that has not seen it; log the share of each kind that is said to be what it
-    is, and of each degradation, alone or among others, that is found."""
+    """Calibrate, each photo by the member that has not seen it; log, of the same
+    photos and members, the share of each kind that is said to be what it is, and of each degradation, alone or among
+    others, that is found."""
     found, wanted = model.normalised(seen.found), seen.wanted.numpy()
     logits = np.empty(wanted.shape, np.float32)
     for member, share in zip(model.members, shares, strict=True):

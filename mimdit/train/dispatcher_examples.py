@@ -16,7 +16,8 @@ from mimdit.degrade.light import enlarge
 from mimdit.degrade.lowlight import expose
 from mimdit.files import write_file
 from mimdit.metrics import FAINT_DB, psnr
-from mimdit.targets import DEGRADATIONS, DISPATCHER_CLASSES, VARIANT_DEGRADATIONS, Degradation
+from mimdit.routing.prior import family_of
+from mimdit.targets import DEGRADATIONS, DISPATCHER_CLASSES, Degradation
 from mimdit.train.augment import draw_recoloured, warp
 from mimdit.train.config import Ingredient
 from mimdit.train.data import PhotoScales, draw_softness
@@ -81,7 +82,7 @@ class Shards:
         indices = list(range(len(photos.names)))
         for first in track(range(0, count, SHARD), f"{folder.name} examples", console=bar, transient=True):
             size = min(SHARD, count - first)
-            path = folder / f"{seed}-{first}-{size}.npy"
+            path = folder / f"{photos.digest[:8]}-{seed}-{first}-{size}.npy"
             if not path.exists():
                 made = np.array([_record(photos, indices, [seed, first + i], varied) for i in range(size)], RECORD)
                 write_file(path, lambda file, made=made: np.save(file, made))
@@ -122,22 +123,22 @@ def draw_example(
         sigma_px = draw_softness(rng)
         truth = gaussian_blur(truth, sigma_px)
         if sigma_px >= _SOFT_ENOUGH_PX and kind not in ("noise", "sensor"):  # sharpened, grain is worse than softness
-            wanted[_class_of("blur")] = EITHER
+            wanted[family_of("blur")] = EITHER
     if kind == "clean":
         photo = eight_bits(truth)
     elif kind == "mixture":
         kinds: list[Degradation] = [DEGRADATIONS[i] for i in rng.choice(len(DEGRADATIONS), rng.integers(2, 4), False)]
         photo = mixture(truth, kinds, rng).image
-        wanted[[_class_of(kind) for kind in kinds]] = 1
+        wanted[[family_of(kind) for kind in kinds]] = 1
     elif kind == "lowlight":
         photo = _darkened(truth, rng)
-        wanted[_class_of(kind)] = 1
+        wanted[family_of(kind)] = 1
     else:
         photo = degrade(truth, kind, rng).image
         # What is too faint to be seen may be called clean.
-        wanted[_class_of(kind)] = 1 if psnr(photo, truth) < FAINT_DB else EITHER
+        wanted[family_of(kind)] = 1 if psnr(photo, truth) < FAINT_DB else EITHER
     if kind in ("blur", "lowlight"):  # which have a sensor's noise of their own, more or less
-        wanted[_class_of("noise")] = EITHER
+        wanted[family_of("noise")] = EITHER
     if rng.random() < 0.2:  # cropped since, so that JPEG blocks may begin anywhere
         photo = photo[rng.integers(0, 8) :, rng.integers(0, 8) :]
     if rng.random() < 0.4:  # stored once more by someone who cares, as most files are
@@ -156,10 +157,6 @@ def _darkened(truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.5:
         return eight_bits(expose(truth, float(1 / np.exp(rng.uniform(*np.log((4, 60))))), float(rng.uniform(0, 0.9))))
     return eight_bits(np.float32(rng.uniform(0.2, 0.8)) * truth ** np.float32(rng.uniform(1.5, 3)))
-
-
-def _class_of(kind: Degradation) -> int:
-    return next(i for i, name in enumerate(DISPATCHER_CLASSES) if kind in VARIANT_DEGRADATIONS[name])
 
 
 def _picture(

@@ -19,7 +19,7 @@ from mimdit.files import write_file
 from mimdit.model.checkpoint import load_model, save_model
 from mimdit.model.mimdit import MiMDiT
 from mimdit.train.config import TrainConfig
-from mimdit.train.data import Batch, Examples, PhotoScales, batches
+from mimdit.train.data import Batch, Examples, PhotoScales, batches, photo_cache
 from mimdit.train.evaluate import evaluate, validation_batches
 from mimdit.train.objective import Objective
 from mimdit.train.pace import Way, apply_way, time_ways
@@ -34,9 +34,9 @@ def train(config: TrainConfig, photos: Path, out: Path, *, way: str | None = Non
 
     `out` gets `state/` (to resume from), `log.jsonl`, `sheets/` and `model/`. `way` fixes how steps are computed, as
     named by `pace.Way`; otherwise the fastest is measured at the first start and kept for the run. `cache` keeps the
-    decoded photos; by default it lies beside `out`, where the stages of one model share it.
+    decoded photos; by default it is `photo_cache`'s, which the stages of one model share.
     """
-    scales = PhotoScales(photos, cache or out.parent / ".photo-cache")
+    scales = PhotoScales(photos, cache or photo_cache(out))
     training, validation = scales.split(config.validation_photos)
     examples = Examples(scales, training, config)
     checks = validation_batches(scales, validation, config)
@@ -50,7 +50,7 @@ def train(config: TrainConfig, photos: Path, out: Path, *, way: str | None = Non
     stepped = _stepped(objective, examples)  # before weights are those of a resumed run
     first = 0
     if resumed:
-        first, begun_as = load_state(out / "state", config, objective.model, averaged, optimizer)
+        first, begun_as = load_state(out / "state", config, objective.model, averaged, optimizer, scales.digest)
         if way not in (None, begun_as):
             raise CheckpointError(
                 f"{out} was begun as {begun_as}: resume it that way, or choose another folder for {way}"
@@ -80,10 +80,13 @@ def train(config: TrainConfig, photos: Path, out: Path, *, way: str | None = Non
             optimizer.zero_grad()
             ema_update(averaged, objective.model, min(config.ema, (1 + step) / (10 + step)))
             done = step + 1
-            if done % config.log_every == 0 or done == config.steps:
+            logged, saved = (done % each == 0 or done == config.steps for each in (config.log_every, config.save_every))
+            if (logged or saved) and not math.isfinite(losses["loss"].detach()):
+                raise CheckpointError(
+                    f"the loss is not finite at step {done}: lower learning_rate, and choose another --out"
+                )
+            if logged:
                 values = {name: float(value.detach()) for name, value in losses.items()}
-                if not math.isfinite(values["loss"]):
-                    raise CheckpointError(f"the loss is not finite at step {done}: lower learning_rate and resume")
                 log.write(done, lr=rate, **values)
                 bar.update(task, loss=f"loss {values['loss']:.4f}")
             bar.update(task, completed=done)
@@ -93,8 +96,8 @@ def train(config: TrainConfig, photos: Path, out: Path, *, way: str | None = Non
                 log.write(done, **{f"psnr_{kind}": value for kind, value in scores.items()}, dead_units=dead)
                 found = ", ".join(f"{kind} {value:.2f}" for kind, value in scores.items())
                 bar.console.print(f"step {done}: {found} dB, {dead:.0%} of units dead")
-            if done % config.save_every == 0 or done == config.steps:
-                save_state(out / "state", done, config, objective.model, averaged, optimizer, way)
+            if saved:
+                save_state(out / "state", done, config, objective.model, averaged, optimizer, way, scales.digest)
     save_model(averaged, out / "model")
     return out / "model"
 
@@ -160,12 +163,11 @@ def _stepped(objective: Objective, examples: Examples) -> nn.Module:
 def _measure_way(config: TrainConfig, examples: Examples, log: Log) -> str:
     batch = next(batches(examples, 0, 1, config.batch))
 
-    def make_step(way: Way) -> tuple[nn.Module, "_Step"]:
+    def make_step(way: Way) -> "_Step":
         objective, _ = _assemble(config)
         apply_way(objective.model, way)
         accelerator = _accelerator(way)
-        step = _Step(accelerator.prepare(_stepped(objective, examples)), _placed(batch, accelerator), accelerator)
-        return objective, step
+        return _Step(accelerator.prepare(_stepped(objective, examples)), _placed(batch, accelerator), accelerator)
 
     seconds = time_ways(make_step)
     fastest = min(seconds, key=seconds.__getitem__)

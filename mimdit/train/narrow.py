@@ -14,10 +14,11 @@ import typer
 
 from mimdit.model.checkpoint import load_model, save_model
 from mimdit.model.mimdit import MiMDiT
-from mimdit.routing.narrow import narrow, with_depths
+from mimdit.routing.narrow import narrow, with_depths, without_group
+from mimdit.routing.plan import Group
 from mimdit.script import run
 from mimdit.train.config import TrainConfig
-from mimdit.train.data import first_batches
+from mimdit.train.data import first_batches, photo_cache
 from mimdit.train.objective import pixel_loss
 
 
@@ -28,11 +29,12 @@ def main(
     out: Annotated[Path, typer.Option("--out", "-o", help="Model folder to write.")],
     experts: Annotated[int, typer.Option(min=1, help="Sub-experts that stay, over all MiM blocks.")] = 5,
     depths: Annotated[tuple[int, int, int], typer.Option(help="Decoder's residual blocks at 1, 1/2, 1/4.")] = (3, 2, 1),
+    without: Annotated[Group | None, typer.Option(help="A group that is left out from the start.")] = None,
     recorded: Annotated[int, typer.Option(min=1, help="Batches of examples that the choice is made on.")] = 8,
 ) -> None:
     """Narrow a frozen variant."""
     settings = TrainConfig.read(config)
-    seen = first_batches(photos, out.resolve().parents[2] / ".photo-cache", settings, recorded)
+    seen = first_batches(photos, photo_cache(out), settings, recorded)
 
     @torch.inference_mode()
     def loss_of(candidate: MiMDiT) -> float:
@@ -41,6 +43,8 @@ def main(
 
     whole = load_model(model).eval()
     typer.echo(f"all: loss {loss_of(whole):.5f}", err=True)
+    if without is not None:
+        whole = without_group(whole, without)
     smaller = narrow(whole, experts, loss_of, lambda line: typer.echo(line, err=True))
     save_model(with_depths(smaller, depths), out)
     typer.echo(out)

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
 from mimdit.errors import CheckpointError
 from mimdit.model.codec import EdgeCodec
@@ -47,13 +46,13 @@ def apply_way(model: MiMDiT, way: Way) -> None:
             part.compile()
 
 
-def time_ways(make_step: Callable[[Way], tuple[nn.Module, Callable[[], None]]]) -> dict[str, float]:
-    """Seconds a step for every way, median of three after a warm-up. `make_step` returns a fresh model and its step."""
+def time_ways(make_step: Callable[[Way], Callable[[], None]]) -> dict[str, float]:
+    """Seconds a step for every way, median of three after a warm-up. `make_step` returns the step of a fresh model."""
     seconds: dict[str, float] = {}
     for way in WAYS:
         torch._dynamo.reset()
         try:
-            _, step = make_step(way)
+            step = make_step(way)
             step()
             seconds[way.name] = statistics.median(_timed(step) for _ in range(TRIALS))
         except RuntimeError:  # no compiler, no bf16 kernel: that way is not open here

@@ -19,7 +19,7 @@ from mimdit.model.checkpoint import load_model, save_model
 from mimdit.model.mimdit import MiMDiT
 from mimdit.script import run
 from mimdit.train.config import TrainConfig
-from mimdit.train.data import Batch, first_batches
+from mimdit.train.data import Batch, first_batches, photo_cache
 from mimdit.train.units import Units, watched
 
 _FAINT = 0.02  # length of new weights, to the living ones', where nothing that follows can begin at zero
@@ -66,7 +66,7 @@ def main(
 ) -> None:
     """Wake the dead units of a network."""
     settings = TrainConfig.read(config)
-    seen = first_batches(photos, out.resolve().parents[2] / ".photo-cache", settings, recorded)
+    seen = first_batches(photos, photo_cache(out), settings, recorded)
     network = load_model(model).eval()
     for name, (dead, units) in revive(network, seen, settings.seed).items():
         typer.echo(f"{name}: {dead} of {units} dead", err=True)

@@ -33,8 +33,10 @@ def save_state(
     averaged: nn.Module,
     optimizer: torch.optim.AdamW,
     way: str,
+    photos: str,
 ) -> None:
-    """Write the state of a run after `step` optimizer steps, replacing the one before in one rename."""
+    """Write the state of a run after `step` optimizer steps, replacing the one before in one rename. `photos` is
+    `PhotoScales.digest`."""
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
     tensors |= {f"ema.{k}": v for k, v in averaged.state_dict().items()}
     for number, moments in optimizer.state_dict()["state"].items():
@@ -45,26 +47,31 @@ def save_state(
     def fill(partial: Path) -> None:
         save_file(tensors, partial / STATE)
         (partial / META).write_text(
-            json.dumps({"step": step, "way": way, "config": config.model_dump_json()}, indent=1)
+            json.dumps({"step": step, "way": way, "photos": photos, "config": config.model_dump_json()}, indent=1)
         )
 
     write_folder(folder, fill, overwrite=True)
 
 
 def load_state(
-    folder: Path, config: TrainConfig, model: nn.Module, averaged: nn.Module, optimizer: torch.optim.AdamW
+    folder: Path, config: TrainConfig, model: nn.Module, averaged: nn.Module, optimizer: torch.optim.AdamW, photos: str
 ) -> tuple[int, str]:
     """Restore a run in place; returns its step and its way of computing. Raises CheckpointError if it does not fit."""
     try:
         meta = json.loads((folder / META).read_text())
+        step, way = int(meta["step"]), str(meta["way"])
         begun = TrainConfig.model_validate_json(meta["config"])  # a key that is newer than the run has its default
         tensors = load_file(folder / STATE)
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise CheckpointError(
             f"the training state in {folder} cannot be read ({error}): remove it to start over"
         ) from None
     if begun != config:
         raise CheckpointError(f"{folder} was trained with another config: choose another --out, or restore the config")
+    if meta.get("photos", photos) != photos:
+        raise CheckpointError(
+            f"{folder} was trained on other photos: choose another --out, or name those with --photos"
+        )
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "ema": {}, "optimizer": {}}
     for name, tensor in tensors.items():
         part, key = name.split(".", 1)
@@ -81,4 +88,4 @@ def load_state(
         for name, value in of_parameter.items():
             if value.shape == parameter.shape:
                 of_parameter[name] = torch.empty_like(parameter).copy_(value)
-    return int(meta["step"]), str(meta["way"])
+    return step, way

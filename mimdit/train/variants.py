@@ -3,14 +3,15 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from mimdit.errors import CheckpointError
 from mimdit.files import write_file
-from mimdit.model.checkpoint import load_model, save_model
+from mimdit.model.checkpoint import checkpoint_hash, load_model, save_model
 from mimdit.routing.freeze import freeze, make_plan, round_to_half
 from mimdit.routing.plan import RoutingPlan
 from mimdit.routing.record import record_routing
 from mimdit.targets import DEGRADATIONS, VARIANT_DEGRADATIONS, Variant
 from mimdit.train.config import EVERYTHING, Ingredient, TrainConfig
-from mimdit.train.data import Examples, PhotoScales, batches
+from mimdit.train.data import Examples, PhotoScales, batches, photo_cache
 from mimdit.train.loop import train
 
 RECORDED_BATCHES = 24
@@ -47,9 +48,14 @@ def make_variant(
 ) -> Path:
     """Make (or go on making) one variant; returns `out/variant/model`, whose weights are fp16 values.
 
-    Leaves `plan.json`, `frozen/` (as cut out of the student) and `tuned/` (the training run) beside it.
+    Leaves `student.txt` (its hash), `plan.json`, `frozen/` (as cut out of the student) and `tuned/` (the training run)
+    beside it. Raises CheckpointError where another student's lie.
     """
-    folder, cache = out / variant, out.parent / ".photo-cache"
+    folder, cache = out / variant, photo_cache(out)
+    whole = load_model(student)
+    source, known = folder / "student.txt", checkpoint_hash(whole)
+    if source.is_file() and source.read_text() != known:
+        raise CheckpointError(f"{folder} was made from another student than {student}: choose another --out")
     if (folder / "model").is_dir():
         tell(f"{variant}: already made in {folder}")
         return folder / "model"
@@ -57,7 +63,8 @@ def make_variant(
         folder.mkdir(parents=True, exist_ok=True)
         plan = plan_variant(student, variant, photos, cache, config)
         write_file(folder / "plan.json", (plan.model_dump_json(indent=2) + "\n").encode(), overwrite=True)
-        save_model(freeze(load_model(student), plan), folder / "frozen")
+        write_file(source, known.encode(), overwrite=True)
+        save_model(freeze(whole, plan), folder / "frozen")
         tell(f"{variant}: frozen to {plan.experts} sub-experts")
     tuning = config.model_copy(update={"variant": variant, "mix": variant_mix(variant), "start": folder / "frozen"})
     tuned = train(tuning, photos, folder / "tuned", way=way, cache=cache)
