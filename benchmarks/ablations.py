@@ -24,6 +24,7 @@ from mimdit.train.config import TrainConfig
 from mimdit.train.data import Batch, Examples, PhotoScales, batches, forced_experts
 
 __all__ = [
+    "carried",
     "components",
     "decibels",
     "examples_of",
@@ -115,6 +116,23 @@ def components(student: MiMDiT, plans: Mapping[Variant, RoutingPlan], examples: 
         rows.append((kind, f"{before[kind]:.2f}", f"{dynamic[kind]:.2f}", *(f"{value:+.2f}" for value in against)))
     heads = "input", "dynamic", "branch off", "degraded latent", "own plan", "best other plan", "mean other plan"
     return TableContent("What each part is worth", ("degradation", *heads), tuple(rows))
+
+
+def carried(parts: TableContent) -> TableContent:
+    """What was set out of the parts, held against the rows of `components`: of how many kinds each costs how much."""
+    place = {head: i for i, head in enumerate(parts.columns)}
+    wanted = (
+        ("branch off", 0.5, DEGRADATIONS, 3),
+        ("degraded latent", 1.0, ("haze", "lowlight"), 2),
+        ("best other plan", 0.3, DEGRADATIONS, 3),
+    )
+    rows = []
+    for head, least, kinds, count in wanted:
+        found = [row[0] for row in parts.rows if row[0] in kinds and -float(row[place[head]]) >= least]
+        where = " and ".join(kinds) if len(kinds) == count else f"at least {count}"
+        reached = "yes" if len(found) >= count else "no"
+        rows.append((f"{head}: {least} dB on {where}", ", ".join(found) or "none", reached))
+    return TableContent("Set out", ("set out to cost", "does on", "reached"), tuple(rows))
 
 
 def variant_parts(variants: Mapping[Variant, MiMDiT], examples: Sequence[Batch]) -> TableContent:

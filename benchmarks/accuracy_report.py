@@ -59,6 +59,7 @@ class Summary(_Frozen):
     restored: Quality
     cast: float | None = Field(description="mean colour cast, in levels of 255")
     seconds: float | None
+    least: float | None = Field(default=None, description="PSNR of the worst photo, dB")
     seam_score: float | None = Field(default=None, description="the worst photo's; see docs/restoring.md")
     patch_score: float | None = Field(default=None, description="the worst photo's, in levels of 255")
 
@@ -132,6 +133,7 @@ def _summary(rows: Sequence[Row]) -> Summary:
         restored=_mean_quality([row.restored for row in done]),
         cast=_mean([look.cast for look in looks]),
         seconds=_mean([row.seconds for row in done]),
+        least=min((row.restored.psnr for row in done if row.restored.psnr is not None), default=None),
         seam_score=max((look.seam_score for look in looks if look.seam_score is not None), default=None),
         patch_score=max((look.patch_score for look in looks if look.patch_score is not None), default=None),
     )

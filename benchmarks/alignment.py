@@ -6,6 +6,8 @@ sharpens perfectly would be marked down for the displacement that it was given.
 
 import numpy as np
 
+from mimdit.errors import PhotoError
+
 __all__ = ["Shift", "aligned"]
 
 Shift = tuple[int, int]  # px (down, right) by which the photo is displaced
@@ -15,11 +17,11 @@ def aligned(photo: np.ndarray, truth: np.ndarray, reach: int) -> tuple[np.ndarra
     """[H,W,3] of one shape → the two cropped to [H−2·reach,W−2·reach,3] where they agree best, and the shift.
 
     The truth is always cropped alike, by `reach` at every border: all shifts are judged on the same of its pixels.
-    Raises ValueError where no pixels would be left.
+    Raises PhotoError where no pixels would be left.
     """
     height, width = truth.shape[:2]
     if min(height, width) <= 2 * reach:
-        raise ValueError(f"expected more than {2 * reach} px a side to align by ±{reach}, found {width}×{height}")
+        raise PhotoError(f"expected more than {2 * reach} px a side to align by ±{reach}, found {width}×{height}")
 
     def crop(pixels: np.ndarray, down: int, right: int) -> np.ndarray:
         return pixels[reach + down : height - reach + down, reach + right : width - reach + right]

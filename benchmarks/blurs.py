@@ -11,6 +11,7 @@ from typing import Annotated
 
 import numpy as np
 import typer
+from rich.console import Console
 from rich.progress import track
 
 from mimdit.benchmarks.photo_tiles import photo_tiles
@@ -22,7 +23,8 @@ from mimdit.degrade.light import to_bytes
 from mimdit.metrics import psnr
 from mimdit.model.checkpoint import load_model
 from mimdit.script import run
-from mimdit.train.data import PhotoScales
+from mimdit.train.config import VALIDATION_PHOTOS
+from mimdit.train.data import PhotoScales, photo_cache
 
 _NOISE = 1  # of 255; standard deviation of what the camera adds
 _BLURS: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
@@ -50,15 +52,15 @@ def _shake(rng: np.random.Generator) -> np.ndarray:
 def main(
     models: Annotated[list[Path], typer.Argument(help="Model folders of `deblur`, that restore in one step.")],
     photos: Annotated[Path, typer.Option(help="The folder of photos that they were trained on.")],
-    count: Annotated[int, typer.Option(min=1, help="Photos that training kept for validation.")] = 8,
+    count: Annotated[int, typer.Option(min=1, help="Photos that training kept for validation.")] = VALIDATION_PHOTOS,
     each: Annotated[int, typer.Option(min=1, help="Tiles of each of their scales.")] = 3,
 ) -> None:
     """Compare what models win in each kind of blur."""
-    scales = PhotoScales(photos, models[0].resolve().parents[1] / ".photo-cache")
-    truths = list(photo_tiles(scales, scales.split(count)[1], each))
+    scales = PhotoScales(photos, photo_cache(models[0]))
+    truths = photo_tiles(scales, scales.split(count)[1], each)
     pairs = {kind: [(truth, blurred(truth, kind, seed)) for seed, truth in enumerate(truths)] for kind in _BLURS}
     rows = []
-    for path in track(models, description="models", transient=True):
+    for path in track(models, "models", console=Console(stderr=True), transient=True):
         runtime = TorchRuntime(load_model(path), steps=1)
         gains = []
         for kind in _BLURS:

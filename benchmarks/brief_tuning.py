@@ -10,6 +10,7 @@ from mimdit.model.checkpoint import checkpoint_hash, load_model, save_model
 from mimdit.model.mimdit import MiMDiT
 from mimdit.targets import VARIANT_DEGRADATIONS, Variant
 from mimdit.train.config import TrainConfig
+from mimdit.train.data import photo_cache
 from mimdit.train.loop import train
 
 __all__ = ["TUNING_STEPS", "briefly_tuned"]
@@ -39,6 +40,6 @@ def briefly_tuned(
             ema=0.99,
             evaluate_every=steps,
         )
-        made = train(config, photos, folder / "run", way="bf16 eager", cache=out.parent / ".photo-cache")
+        made = train(config, photos, folder / "run", way="bf16 eager", cache=photo_cache(out))
         tuned[name] = load_model(made).eval()
     return tuned

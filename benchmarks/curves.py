@@ -48,6 +48,7 @@ def read_log(path: Path) -> Curves:
         psnr = {
             kind.removeprefix("psnr_"): np.array([(row["step"], row[kind]) for row in rows if row.get(kind)])
             for kind in kinds
+            if any(row.get(kind) for row in rows)
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise MimditError(f"{path} is no log of `mimdit train` ({error}): name the log.jsonl of a stage") from None

@@ -31,12 +31,12 @@ class KeptRows:
     def __init__(self, path: Path, versions: Mapping[str, str | None]):
         self._path, self._versions = path, dict(versions)
         self._rows: dict[str, Row] = {}
-        text = path.read_text() if path.exists() else ""
-        for line in text.splitlines():
+        content = path.read_bytes() if path.exists() else b""
+        for line in content.splitlines():
             with suppress(ValidationError):
                 known = _Line.model_validate_json(line)
                 self._rows[known.key] = known.row
-        self._gap = "" if text.endswith("\n") or not text else "\n"  # after a line that was cut
+        self._gap = "" if content.endswith(b"\n") or not content else "\n"  # after a line that was cut
 
     def key(self, pair: Pair, reach: int, identity: str) -> str:
         """`identity` says exactly what restores; `reach` is how far input and truth may be displaced."""

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import numpy as np
 import typer
+from rich.console import Console
 from rich.progress import track
 
 from mimdit.benchmarks.photo_tiles import photo_tiles
@@ -18,13 +19,15 @@ from mimdit.benchmarks.table import TableContent, markdown_lines
 from mimdit.benchmarks.torch_models import TorchRuntime, restore_photo
 from mimdit.degrade import degrade
 from mimdit.degrade.light import to_bytes
+from mimdit.errors import PhotoError
 from mimdit.metrics import psnr
 from mimdit.model.checkpoint import load_model
 from mimdit.model.mimdit import MiMDiT
 from mimdit.script import run
 from mimdit.targets import Degradation
 from mimdit.train.augment import TO_YCC
-from mimdit.train.data import PhotoScales
+from mimdit.train.config import VALIDATION_PHOTOS
+from mimdit.train.data import PhotoScales, photo_cache
 
 _COLOURFUL = 0.02  # standard deviation of both chromas; tiles without colour say nothing about it
 
@@ -46,23 +49,26 @@ def won(model: MiMDiT, truths: list[np.ndarray], kind: Degradation) -> np.ndarra
 
 
 def _coloured(photos: PhotoScales, indices: list[int], each: int) -> list[np.ndarray]:
-    """Of `photo_tiles` those that have colours."""
+    """Of `photo_tiles` those that have colours. Raises PhotoError where none has."""
     tiles = photo_tiles(photos, indices, each)
-    return [tile for tile in tiles if (tile @ TO_YCC[1:].T).std((0, 1)).min() > _COLOURFUL]
+    found = [tile for tile in tiles if (tile @ TO_YCC[1:].T).std((0, 1)).min() > _COLOURFUL]
+    if not found:
+        raise PhotoError("none of the photos has colours to remember: name others")
+    return found
 
 
 def main(
     models: Annotated[list[Path], typer.Argument(help="Model folders that restore in one step.")],
     photos: Annotated[Path, typer.Option(help="The folder of photos that they were trained on.")],
     kind: Annotated[Degradation, typer.Option(help="The degradation, as training draws it.")] = "jpeg",
-    count: Annotated[int, typer.Option(min=1, help="Photos that training kept for validation.")] = 8,
+    count: Annotated[int, typer.Option(min=1, help="Photos that training kept for validation.")] = VALIDATION_PHOTOS,
 ) -> None:
     """Compare what models win on their own photos and on others."""
-    scales = PhotoScales(photos, models[0].resolve().parents[1] / ".photo-cache")
+    scales = PhotoScales(photos, photo_cache(models[0]))
     trained, held_out = scales.split(count)
     sets = {"trained on": _coloured(scales, trained, 1), "held out": _coloured(scales, held_out, 7)}
     rows = []
-    for path in track(models, description="models", transient=True):
+    for path in track(models, "models", console=Console(stderr=True), transient=True):
         model = load_model(path)
         for name, truths in sets.items():
             gains = won(model, truths, kind)

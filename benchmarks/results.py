@@ -8,6 +8,7 @@ where it was, and one for a new bundle measures only the variants that are new; 
 sheets to be looked at (research-only images: they stay out of the repository).
 """
 
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -21,13 +22,14 @@ from mimdit.benchmarks.accuracy import PACKAGES, count, evaluate
 from mimdit.benchmarks.accuracy_report import Report, Summary
 from mimdit.benchmarks.bars import bars, dynamic_bar
 from mimdit.benchmarks.datasets import CLEAN, Group, manifest_groups, select
-from mimdit.benchmarks.device import versions
+from mimdit.benchmarks.device import this_device, versions
 from mimdit.benchmarks.kept_rows import KeptRows
 from mimdit.benchmarks.methods import AUTO, MATCHED, Method, bundle_method
 from mimdit.benchmarks.peers import missing_packages, peer_methods
 from mimdit.benchmarks.results_tables import (
     bar_table,
     clean_table,
+    look_table,
     quality_table,
     restored_table,
     sampling_counts,
@@ -67,6 +69,11 @@ _TODAY = """\
 and OpenCV keeps its own strength, which does better on those photos than an estimate.
 """
 
+_LOOKS = """\
+Colour cast against the truth in levels of 255 (without one, against the input); of [seams and patches](restoring.md)
+the scores. The limits raise too often rather than too seldom: [what was seen](training.md#what-was-looked-at).
+"""
+
 _SAMPLING = """\
 `sharpness` is the mean gradient over the truth's: below 1 is softer. The reference shares codec and branch with the
 students; what is its own is the transformer, trained as a rectified flow. The 2- and 4-step students are distilled from
@@ -93,7 +100,7 @@ def main(
         typer.echo(f"left out, not installed: {', '.join(missing)}", err=True)
     ours = bundle_method(opened, [MATCHED, "general", AUTO])
     samplers = sampling_methods(weights)
-    kept = None if keep is None else KeptRows(keep / "rows.jsonl", versions(PACKAGES))
+    kept = None if keep is None else KeptRows(keep / f"rows-{_processor()}.jsonl", versions(PACKAGES))
     with steps_bar() as begin:
 
         def measured(groups: Sequence[Group], methods: Sequence[Method], name: str) -> Report:
@@ -110,6 +117,12 @@ def main(
     write_file(out, text.encode(), overwrite=True)
 
 
+def _processor() -> str:
+    """Whose rows are kept apart from another's, which differ in their last digits: a name for files."""
+    device = this_device()
+    return re.sub(r"\W+", "-", device.processor or device.architecture).strip("-").lower()
+
+
 def _has_truths(group: Group) -> bool:
     return group.cases[0].load().truth is not None
 
@@ -120,7 +133,7 @@ def sampling_methods(weights: Path) -> list[Method]:
 
 
 def _samplers(weights: Path) -> list[tuple[Path, int]]:
-    students = sorted((int(path.name.rpartition("-")[2]), path) for path in weights.glob("student-*"))
+    students = sorted((int(path.name.rpartition("-")[2]), path) for path in weights.glob("student-[0-9]"))
     return [(weights / "reference", steps) for steps in STEPS] + [(path, steps) for steps, path in students]
 
 
@@ -152,8 +165,10 @@ def document(
         _section("Frozen one-step variants, all photos", restored_table(whole.summary, method)),
         _section("What a user has today, on the same photos", today_table(whole.summary, method)),
         _TODAY,
-        _section("SSIM and FLIP of the variant that belongs", quality_table(whole.summary, method)),
-        _section("Clean photos through the wrong variant", clean_table(whole.summary, method)),
+        _section("The same in SSIM / FLIP", quality_table(whole.summary, method)),
+        _section("What calls for a look", look_table(whole.summary, method)),
+        _LOOKS,
+        _section("Clean photos through the wrong variant: mean / worst", clean_table(whole.summary, method)),
         _section("From the reference to the variants", steps_table(sampled.summary, method, samplers)),
         f"PSNR in dB, on the first photos of each group, {each} at most. "
         + sampling_counts(sampled.summary, method, samplers, STUDENT),

@@ -7,12 +7,14 @@ from mimdit.benchmarks.accuracy_report import Summary
 from mimdit.benchmarks.bars import Bar
 from mimdit.benchmarks.datasets import CLEAN
 from mimdit.benchmarks.methods import AUTO
+from mimdit.benchmarks.quality import Quality
 from mimdit.benchmarks.table import TableContent
 from mimdit.targets import VARIANTS
 
 __all__ = [
     "bar_table",
     "clean_table",
+    "look_table",
     "quality_table",
     "restored_table",
     "sampling_counts",
@@ -59,24 +61,36 @@ def today_table(summaries: Sequence[Summary], method: str) -> TableContent:
 
 
 def quality_table(summaries: Sequence[Summary], method: str) -> TableContent:
-    """A row a group: before and after, by the variant that belongs."""
+    """A row a group: SSIM / FLIP of the input, the variant that belongs, and every peer, the highest SSIM first."""
     rows = []
     for found in _degraded(summaries).values():
         if own := _bundle_rows(found, method)[0]:
-            before, after = own.input, own.restored
-            cells = (_number(q, ".3f") for q in (before.ssim, after.ssim, before.flip, after.flip))
-            rows.append((f"{_photos(found)}, {own.variant}", *cells))
-    return TableContent("Quality", ("photos", "SSIM in", "SSIM out", "FLIP in", "FLIP out"), tuple(rows))
+            peers = sorted((s for s in found if s.method != method), key=lambda s: -(s.restored.ssim or 0))
+            others = ", ".join(f"{s.method} {_likeness(s.restored)}" for s in peers)
+            rows.append((_photos(found), _likeness(own.input), _likeness(own.restored), others or "–"))
+    return TableContent("Quality", ("photos", "input", "variant", "today"), tuple(rows))
+
+
+def look_table(summaries: Sequence[Summary], method: str) -> TableContent:
+    """A row a group, those without truths too: how many photos the variant that belongs left to be looked at; why."""
+    rows = []
+    for (degradation, _), found in _groups(summaries).items():
+        if degradation != CLEAN and (own := _bundle_rows(found, method)[0]):
+            scores = (own.cast, own.seam_score, own.patch_score)
+            cells = (_number(score, ".1f") for score in scores)
+            rows.append((f"{_photos(found)}, {own.variant}", str(own.images), str(own.suspicious), *cells))
+    heads = ("photos", "n", "to look at", "cast, mean", "seam score, worst", "patch score, worst")
+    return TableContent("Looks", heads, tuple(rows))
 
 
 def clean_table(summaries: Sequence[Summary], method: str) -> TableContent:
-    """Clean photos against themselves: a row a data set, a column a choice; 100 dB stand for equal."""
+    """Clean photos against themselves, mean and worst: a row a data set, a column a choice; 100 dB stand for equal."""
     chosen = [*VARIANTS, AUTO]
     rows = []
     for (degradation, dataset), found in _groups(summaries).items():
         if degradation == CLEAN:
             own = {s.variant: s for s in found if s.method == method}
-            rows.append((dataset, *(_decibels(own.get(name)) for name in chosen)))
+            rows.append((dataset, *(f"{_decibels(s)} / {_number(s and s.least, '.1f')}" for s in map(own.get, chosen))))
     return TableContent("Clean", ("data set", *chosen), tuple(rows))
 
 
@@ -151,6 +165,10 @@ def _degraded(summaries: Sequence[Summary]) -> _Found:
     return {
         key: found for key, found in _groups(summaries).items() if key[0] != CLEAN and found[0].input.psnr is not None
     }
+
+
+def _likeness(quality: Quality) -> str:
+    return f"{_number(quality.ssim, '.3f')} / {_number(quality.flip, '.3f')}"
 
 
 def _decibels(summary: Summary | None) -> str:

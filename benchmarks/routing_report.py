@@ -16,7 +16,7 @@ from typing import Annotated
 import torch
 import typer
 
-from mimdit.benchmarks.ablations import components, examples_of, information, places_found, variant_parts
+from mimdit.benchmarks.ablations import carried, components, examples_of, information, places_found, variant_parts
 from mimdit.benchmarks.brief_tuning import TUNING_STEPS, briefly_tuned
 from mimdit.benchmarks.device import this_device, versions
 from mimdit.benchmarks.equal_budget import STEPS, equal_budget
@@ -35,8 +35,8 @@ from mimdit.routing.plan import RoutingPlan
 from mimdit.routing.record import record_routing
 from mimdit.script import run
 from mimdit.targets import DEGRADATIONS, DISPATCHER_CLASSES, VARIANT_DEGRADATIONS, Variant
-from mimdit.train.config import TrainConfig
-from mimdit.train.data import PhotoScales
+from mimdit.train.config import VALIDATION_PHOTOS
+from mimdit.train.data import PhotoScales, photo_cache
 
 TILE = 256  # px, as bundles have them
 
@@ -70,8 +70,8 @@ The variants that ship, each whole as it was tuned, codec included: what of it i
 """
 
 _BUDGETS = """\
-{steps} steps, where the first student had 3,600: too short for routers to learn much. Designs are compared, not what
-ships.
+The time of {steps} steps, where the first student had 3,600: too short for routers to learn much. Designs are compared,
+not what ships. What a step of each costs was measured once, and machines differ: the last row is how long it took.
 Columns after `plain DiT` against it, in dB. `the same, led`: whatever the routers choose, every photo goes
 to the sub-experts that its degradation was taught with, as it does in a frozen variant.
 """
@@ -79,10 +79,10 @@ to the sub-experts that its degradation was taught with, as it does in a frozen 
 _WAYS = """\
 `own plan`: in each group the sub-expert that dynamic routing chose most often, with its mean weight. `mean gates`: all
 sub-experts, each with its mean weight over the photos. `merged`: one sub-expert a group, the mean of all three by their
-shares of use. `{steps} steps`: the own plan, and experts, gates and codec tuned for so long, alike for every variant.
-All before are on the student's weights without any tuning. `first variants`: those that were frozen from the first
-release of the student, tuned for thousands of steps, before they were narrowed to what ships. Columns after `dynamic`
-are differences from it, in dB.
+shares of use; tensors of unlike shape are the most frequent one's. `{steps} steps`: the own plan, and experts, gates
+and codec tuned for so long, alike for every variant. All before are on the student's weights without any tuning.
+`first variants`: those that were frozen from the first release of the student, tuned for thousands of steps, before
+they were narrowed to what ships. Columns after `dynamic` are differences from it, in dB.
 """
 
 _NARROWING = """\
@@ -134,8 +134,8 @@ def main(
     fewer: dict[Variant, MiMDiT] = {
         name: with_plan(full[name], plan) for name, net in tuned.items() if (plan := net.shape.plan)
     }
-    scales = PhotoScales(photos, runs.parent / ".photo-cache")
-    training, kept_out = scales.split(TrainConfig(objective="distill", steps=1).validation_photos)
+    scales = PhotoScales(photos, photo_cache(runs))
+    training, kept_out = scales.split(VALIDATION_PHOTOS)
     seen = record_routing(model, examples_of(scales, training, TILE, each, seed=1))
     examples = examples_of(scales, kept_out, TILE, each, seed=2)
     tested = record_routing(model, examples)
@@ -178,8 +178,9 @@ def main(
         _INFORMATION,
         _section("Sub-experts chosen as taught", places_found(tested)),
         _PLACES,
-        _section("What carries the restoration", components(model, plans, examples)),
+        _section("What carries the restoration", parts := components(model, plans, examples)),
         _COMPONENTS,
+        "\n".join(markdown_lines(carried(parts))) + "\n",
         "\n".join(markdown_lines(variant_parts(tuned, examples))) + "\n",
         _PARTS,
         _section(f"Equal budgets: the time of {steps} training steps each", equal_budget(codec, photos, runs, steps)),

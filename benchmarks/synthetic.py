@@ -76,7 +76,7 @@ def rainy(photo: Array, rng: np.random.Generator) -> Array:
     low, high = np.log(_DROPS)
     while True:
         middle = (low + high) / 2
-        # The same seed at every density: denser rain keeps the drops that were there, so PSNR falls steadily.
+        # The same seed at every density: denser rain keeps its drops, if dimmer, so PSNR falls steadily.
         wet = rain(photo, replace(shower, drops=float(np.exp(middle))), np.random.default_rng(seed))
         excess = psnr(eight_bits(wet), photo) - wanted
         if abs(excess) < 0.1 or high - low < 0.01:

@@ -1,6 +1,6 @@
 """Regret over many tiles whose truth is known: own variant, dynamic routing, and the best variant of all."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -42,7 +42,7 @@ def _row(kind: str, tiles: Sequence[tuple[float, dict[Variant, float]]]) -> tupl
     dynamic = np.array([value for value, _ in tiles])
     best = np.array([max(each.values()) for _, each in tiles])
     winners = [max(each, key=lambda name: each[name]) for _, each in tiles]
-    often = max(set(winners), key=winners.count)
+    often = Counter(winners).most_common(1)[0][0]
     return (
         kind,
         f"{own.mean():.2f}",

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import numpy as np
 import typer
+from rich.console import Console
 from rich.progress import track
 
 from mimdit.benchmarks.table import TableContent, markdown_lines
@@ -34,7 +35,7 @@ def cost(bundle: Bundle, photos: list[np.ndarray], threads: int) -> TableContent
     pairs: list[tuple[Variant, Degradation]] = [
         (variant, kind) for variant in bundle.variants for kind in VARIANT_DEGRADATIONS[variant]
     ]
-    for variant, kind in track(pairs, description="variants", transient=True):
+    for variant, kind in track(pairs, "variants", console=Console(stderr=True), transient=True):
         opened = cache(partial(open_runtime, bundle, variant, threads=threads))
         found = []
         for seed, photo in enumerate(photos):

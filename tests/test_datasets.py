@@ -97,7 +97,7 @@ def test_alignment_finds_a_planted_shift() -> None:
         assert found == shift
         assert np.array_equal(photo, inner)
         assert inner.shape == (56, 80, 3)
-    with pytest.raises(ValueError, match="more than 16 px"):
+    with pytest.raises(PhotoError, match="more than 16 px"):
         aligned(truth[:16], truth[:16], 8)
 
 

@@ -10,14 +10,25 @@ from typer.testing import CliRunner
 
 from mimdit.benchmarks import brief_tuning
 from mimdit.benchmarks import equal_budget as budget
-from mimdit.benchmarks.ablations import as_taken, decibels, of_kinds, places_found, variant_parts, without_branch
+from mimdit.benchmarks.ablations import (
+    as_taken,
+    carried,
+    decibels,
+    of_kinds,
+    places_found,
+    variant_parts,
+    without_branch,
+)
 from mimdit.benchmarks.freezing import mean_gates, merge
 from mimdit.benchmarks.regret import photo_regret
 from mimdit.benchmarks.routing_maps import inter_weights
+from mimdit.benchmarks.table import TableContent
 from mimdit.errors import MimditError
 from mimdit.image import load
+from mimdit.metrics import psnr
 from mimdit.model.checkpoint import checkpoint_hash, save_model
 from mimdit.model.mimdit import MiMDiT
+from mimdit.pixels import to_unit
 from mimdit.routing.diff import plan_places, shared
 from mimdit.routing.freeze import freeze, make_plan
 from mimdit.routing.plan import GROUPS
@@ -109,11 +120,23 @@ def test_regret_names_the_variant_that_is_nearer_to_the_truth(lively: MiMDiT) ->
     with torch.no_grad():
         variants["derain"].codec.decoder.residual.bias += 0.2  # pyright: ignore
     blind = photo_regret(photo, None, lively, variants)  # pyright: ignore[reportArgumentType]
-    assert blind.dynamic is None
-    assert all(0 <= fit.agreement <= 1 and fit.decibels is None for fit in blind.fits.values())
+    assert all(0 <= fit.agreement <= 1 and fit.regret is None for fit in blind.fits.values())
     assert blind.fits["derain"].change > blind.fits["denoise"].change
     told = photo_regret(photo, photo, lively, variants)  # pyright: ignore[reportArgumentType]
     assert told.best == "denoise"
+
+
+def test_regret_sets_like_against_like(lively: MiMDiT) -> None:
+    """Of a photo of several tiles both are held to the reduced photo, or neither: the routers alone differ."""
+    from mimdit.benchmarks.torch_models import TorchRuntime, restore_photo
+
+    photo = np.random.default_rng(0).integers(0, 256, (256, 320, 3), dtype=np.uint8)
+    variants: dict[Variant, MiMDiT] = {name: frozen(lively, name) for name in ("denoise", "dehaze")}
+    found = photo_regret(photo, photo, lively, variants)
+    for name, fit in found.fits.items():
+        alike = restore_photo(photo, TorchRuntime(lively, steps=1), name)
+        assert fit.dynamic == psnr(to_unit(alike), to_unit(photo))
+    assert found.fits["denoise"].dynamic != found.fits["dehaze"].dynamic
 
 
 def test_regret_on_the_command_line(lively: MiMDiT, tmp_path: Path) -> None:
@@ -159,6 +182,17 @@ def test_branch_off_is_what_the_table_says(lively: MiMDiT) -> None:
         assert before == f"{decibels(model, own, as_taken)[kind]:.2f}"
 
 
+def test_what_was_set_out_is_held_against_the_parts() -> None:
+    heads = ("degradation", "branch off", "degraded latent", "best other plan")
+    usual, hazy = ("-0.50", "-0.20", "+0.10"), ("+1.00", "-1.00", "-0.30")
+    rows = tuple((kind, *(hazy if kind == "haze" else usual)) for kind in DEGRADATIONS)
+    table = TableContent("", heads, rows)
+    branch, latent, plan = carried(table).rows
+    assert branch == ("branch off: 0.5 dB on at least 3", "noise, sensor, blur, rain, lowlight, jpeg", "yes")
+    assert latent == ("degraded latent: 1.0 dB on haze and lowlight", "haze", "no")
+    assert plan == ("best other plan: 0.3 dB on at least 3", "haze", "no")
+
+
 def test_brief_tuning_moves_a_variant_once(
     lively: MiMDiT, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,12 +218,12 @@ def test_the_document_is_written_whole(
     monkeypatch.setattr(budget, "TILE", 64)
     monkeypatch.setattr(budget, "EXAMPLES", 1)
     nano = lively.shape
-    shapes = {
-        "plain DiT": nano.model_copy(update={"branch_blocks": 0}),
-        "+ Inter-MoE": nano.model_copy(update={"experts": 1}),
-        "+ Inter-MoE and Intra-MoE": nano,
+    designs = {
+        "plain DiT": budget.Design(nano.model_copy(update={"branch_blocks": 0}), 1.0),
+        "+ Inter-MoE": budget.Design(nano.model_copy(update={"experts": 1}), 1.2),
+        "+ Inter-MoE and Intra-MoE": budget.Design(nano, 1.4),
     }
-    monkeypatch.setattr(budget, "SHAPES", shapes)
+    monkeypatch.setattr(budget, "DESIGNS", designs)
     save_model(lively, tmp_path / "student")
     for name in VARIANTS:
         save_model(frozen(lively, name), tmp_path / "variants" / name / "model")
