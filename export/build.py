@@ -53,7 +53,7 @@ def build(
     """
     built_with = {name: _version(name) for name in ("mimdit", *converter.requires)}
     identity = bundle_id(
-        checkpoint=(checkpoint := joint_hash(graphs)),
+        checkpoint=(checkpoint := joint_hash(graph.checkpoint for graph in graphs)),
         plans=[graph.plan for graph in graphs],
         target=converter.target,
         precision=precision,

@@ -43,6 +43,7 @@ class DeployableGraph(nn.Module):
         self.plan: RoutingPlan = model.shape.plan
         self.tile, self.steps = tile, steps
         self.sigmas = sigma_schedule(steps, model.shape.shift)
+        self.checkpoint = checkpoint_hash(model)  # before constants are folded, whose last bits depend on the CPU
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         self._clock = _Clock()
         _fold_time(self.model, self.sigmas[:-1], self._clock)
@@ -59,12 +60,6 @@ class DeployableGraph(nn.Module):
     def name(self) -> str:
         """Stem of the files made from this graph."""
         return f"{self.variant}-{self.tile}"
-
-    @property
-    def folded(self) -> dict[str, Tensor]:
-        """The constants that stand for the time, by name: f32[1,out] for each layer and step."""
-        layers = [(name, part) for name, part in self.model.named_modules() if isinstance(part, _PerStep)]
-        return {f"{name}.{key}": value for name, part in layers for key, value in part.named_buffers()}
 
     def forward(self, image: Tensor, photo: Tensor) -> Tensor:
         degraded, skips = self.model.codec.encode(image)  # [1,Z,T/8,T/8]
@@ -93,9 +88,9 @@ class DeployableGraph(nn.Module):
         return sum(p.numel() for p in self.model.parameters()), gmac(lambda: self(*self.example_inputs()))
 
 
-def joint_hash(graphs: Iterable[DeployableGraph]) -> str:
-    """sha256 over the weights of graphs in their order: what a manifest has as its checkpoint."""
-    return hashlib.sha256("".join(checkpoint_hash(graph.model) for graph in graphs).encode()).hexdigest()
+def joint_hash(checkpoints: Iterable[str]) -> str:
+    """sha256 over the checkpoints of graphs in their order: what a manifest has as its own."""
+    return hashlib.sha256("".join(checkpoints).encode()).hexdigest()
 
 
 class _Clock:

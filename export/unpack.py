@@ -18,15 +18,14 @@ from onnx import numpy_helper
 
 from mimdit.bundle import Bundle, open_bundle
 from mimdit.errors import CheckpointError
-from mimdit.export.graph import DeployableGraph, joint_hash
+from mimdit.export.graph import joint_hash
 from mimdit.manifest import ModelEntry
-from mimdit.model.checkpoint import load_model, save_model
+from mimdit.model.checkpoint import checkpoint_hash, load_model, save_model
 from mimdit.model.experts import SwinAttention
 from mimdit.model.mimdit import MiMDiT
 from mimdit.script import run
 from mimdit.targets import Variant
 
-_ROUNDING = 1e-5  # of constants of about 1, summed in another order; a CPU differed from another by 4e-7
 _DECODER_BLOCK = re.compile(r"codec\.decoder\.blocks\.(\d)\.(\d+)\.first\.bias")
 
 
@@ -42,23 +41,21 @@ def unpack(bundle: Bundle, student: MiMDiT) -> dict[Variant, MiMDiT]:
             " weights are whole in fp32 for onnx only"
         )
     models: dict[Variant, MiMDiT] = {}
-    held: dict[Variant, dict[str, torch.Tensor]] = {}
     for variant in bundle.variants:
         entry = bundle.entry(variant)
         try:
-            held[variant], biases = _named(onnx.load(bundle.file(entry.file)).graph)
-            models[variant] = _model(entry, held[variant], biases, student)
+            models[variant] = _model(entry, student, *_named(onnx.load(bundle.file(entry.file)).graph))
         except (LookupError, ValueError, RuntimeError):  # a weight without name, too few biases, another shape
             raise CheckpointError(
                 f"{bundle.path.name}: {variant} has other layers than this student, which it was not made from"
             ) from None
-    graphs = (_graph(entry, models[entry.variant], held[entry.variant]) for entry in manifest.models)
-    if joint_hash(graphs) != manifest.checkpoint:
+    checkpoints = {variant: checkpoint_hash(model) for variant, model in models.items()}
+    if joint_hash(checkpoints[entry.variant] for entry in manifest.models) != manifest.checkpoint:
         raise CheckpointError(f"{bundle.path.name} was not made from this student, or is of another version of mimdit")
     return models
 
 
-def _model(entry: ModelEntry, weights: dict[str, torch.Tensor], biases: list[torch.Tensor], student: MiMDiT) -> MiMDiT:
+def _model(entry: ModelEntry, student: MiMDiT, weights: dict[str, torch.Tensor], biases: list[torch.Tensor]) -> MiMDiT:
     blocks = [match for name in weights if (match := _DECODER_BLOCK.fullmatch(name))]
     depths = tuple(sum(int(match[1]) == level for match in blocks) for level in range(3))
     shape = student.shape.model_copy(update={"plan": entry.plan, "decoder_depths": depths})
@@ -90,19 +87,6 @@ def _named(graph: onnx.GraphProto) -> tuple[dict[str, torch.Tensor], list[torch.
         elif len(array.shape) >= 3 and array.shape[-3] == SwinAttention.HEADS and array.shape[-1] == array.shape[-2]:
             biases.append(array.reshape(array.shape[-3:]))
     return weights, biases
-
-
-def _graph(entry: ModelEntry, model: MiMDiT, held: dict[str, torch.Tensor]) -> DeployableGraph:
-    """What an entry was exported from, with the constants folded from the time as its variant's files have them.
-
-    They are the same for every tile, and their last bits depend on the CPU that folded them. Where they differ by more,
-    the model's own stay.
-    """
-    graph = DeployableGraph(model, tile=entry.tile, steps=entry.steps)
-    for name, own in graph.folded.items():
-        if name in held and held[name].shape == own.shape and torch.allclose(held[name], own, rtol=0, atol=_ROUNDING):
-            own.copy_(held[name])
-    return graph
 
 
 def _scattered(gathered: torch.Tensor, part: SwinAttention) -> torch.Tensor:

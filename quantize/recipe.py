@@ -119,8 +119,7 @@ def layer_of(weight: str | None) -> str | None:
 
 
 def _key(exporter: Converter, graph: "DeployableGraph") -> str:
-    from mimdit.model.checkpoint import checkpoint_hash
 
-    content: list[Any] = [checkpoint_hash(graph.model), graph.tile, graph.steps, exporter.platform]
+    content: list[Any] = [graph.checkpoint, graph.tile, graph.steps, exporter.platform]
     content += [version(name) for name in ("mimdit", "torch")]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]

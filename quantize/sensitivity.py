@@ -86,7 +86,6 @@ def rank(
 
     Raises MimditError where `path` holds another variant's, or other tiles'.
     """
-    from mimdit.model.checkpoint import checkpoint_hash
 
     with tempfile.TemporaryDirectory(prefix="mimdit-sensitivity-") as scratch:
         folder = Path(scratch)
@@ -106,7 +105,7 @@ def rank(
             known = Sensitivity(
                 variant=graph.variant,
                 tile=graph.tile,
-                checkpoint=checkpoint_hash(graph.model),
+                checkpoint=graph.checkpoint,
                 calibration=tiles.describe(),
                 validation=checks.describe(),
                 psnr=before,
@@ -115,7 +114,7 @@ def rank(
                 complete=False,
             )
         elif (known.checkpoint, known.calibration, known.validation) != (
-            checkpoint_hash(graph.model),
+            graph.checkpoint,
             tiles.describe(),
             checks.describe(),
         ):
@@ -137,9 +136,8 @@ def rank(
 
 def default_path(graph: "DeployableGraph", recipe: Recipe, folder: Path) -> Path:
     """Where a graph's ranking lies in a work folder."""
-    from mimdit.model.checkpoint import checkpoint_hash
 
-    settings = f"{checkpoint_hash(graph.model)} {recipe.photos} {recipe.tiles} {recipe.seed} {graph.steps} {REVISION}"
+    settings = f"{graph.checkpoint} {recipe.photos} {recipe.tiles} {recipe.seed} {graph.steps} {REVISION}"
     return folder / f"sensitivity-{graph.name}-{hashlib.sha256(settings.encode()).hexdigest()[:12]}.json"
 
 
