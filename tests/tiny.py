@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mimdit.export.graph import DeployableGraph
+from mimdit.model.checkpoint import checkpoint_hash
 
 TINY_TILE = 64
 SMALL = ("stem", "tokens")  # the layers that are to have 8 bits when none is put back to float
@@ -41,6 +42,10 @@ class TinyGraph(nn.Module):
         x = x + layers["tokens"](x.flatten(2).transpose(1, 2)).transpose(1, 2).reshape(x.shape)
         x = F.interpolate(layers["codec.decoder.residual"](x), scale_factor=4.0, mode="bilinear")
         return (image + x).clamp(0, 1)
+
+    @property
+    def checkpoint(self) -> str:
+        return checkpoint_hash(self.model)
 
     example_inputs = DeployableGraph.example_inputs
     cost = DeployableGraph.cost
