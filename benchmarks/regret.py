@@ -83,7 +83,7 @@ def photo_regret(
     runtime = TorchRuntime(student, steps=1)
     with _watched(student) as chosen:  # while tiles are not held to a view, which would be watched as one of them
         free = restore_photo(photo, runtime, "denoise")
-    held = restore_photo(photo, runtime, "general")
+    held = restore_photo(photo, runtime, "general") if SETS_LIGHT.intersection(variants) else free
     fits = {}
     for name, model in variants.items():
         plan = model.shape.plan

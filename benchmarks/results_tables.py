@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from mimdit.benchmarks.accuracy_report import Summary
-from mimdit.benchmarks.bars import Bar
+from mimdit.benchmarks.bars import Bar, belongs
 from mimdit.benchmarks.datasets import CLEAN
 from mimdit.benchmarks.methods import AUTO
 from mimdit.benchmarks.quality import Quality
@@ -148,8 +148,7 @@ def _before(found: Sequence[Summary]) -> tuple[str, str, str]:
 def _bundle_rows(found: Sequence[Summary], method: str) -> tuple[Summary | None, Summary | None, Summary | None]:
     """Own variant, general and auto, of one group; `general` is the own variant of mixtures."""
     own = {s.variant: s for s in found if s.method == method}
-    mixed = "+" in found[0].degradation
-    matched = own.get("general") if mixed else next((s for name, s in own.items() if name not in _BESIDE), None)
+    matched = next((s for s in found if belongs(s, method)), None)
     return matched, own.get("general"), own.get(AUTO)
 
 

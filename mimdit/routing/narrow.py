@@ -11,7 +11,7 @@ import torch
 
 from mimdit.errors import CheckpointError
 from mimdit.model.mimdit import MiMDiT
-from mimdit.routing.plan import BlockPlan, Group, RoutingPlan
+from mimdit.routing.plan import BlockPlan, ExpertPlan, Group, RoutingPlan
 
 
 def narrow(
@@ -36,13 +36,12 @@ def without_group(model: MiMDiT, group: Group) -> MiMDiT:
     """The frozen model without the sub-experts of a group. Raises CheckpointError for a dynamic model, and where a MiM
     block has no other."""
     plan = _plan(model)
-    blocks = []
     for number, block in enumerate(plan.blocks):
         kept = tuple(expert for expert in block.experts if expert.group != group)
         if not kept:
             raise CheckpointError(f"MiM block {number} has no sub-experts but those of {group}")
-        blocks.append(BlockPlan(**{**block.model_dump(), "experts": kept}))
-    return with_plan(model, plan.model_copy(update={"blocks": tuple(blocks)}))
+        plan = _with_experts(plan, number, kept)
+    return with_plan(model, plan)
 
 
 def _plan(model: MiMDiT) -> RoutingPlan:
@@ -57,9 +56,14 @@ def _one_fewer(plan: RoutingPlan) -> list[tuple[str, RoutingPlan]]:
     for b, block in enumerate(plan.blocks):
         for dropped in block.experts if len(block.experts) > 1 else ():
             kept = tuple(expert for expert in block.experts if expert != dropped)
-            blocks = (*plan.blocks[:b], BlockPlan(**{**block.model_dump(), "experts": kept}), *plan.blocks[b + 1 :])
-            fewer.append((f"{b}.{dropped.name}", plan.model_copy(update={"blocks": blocks})))
+            fewer.append((f"{b}.{dropped.name}", _with_experts(plan, b, kept)))
     return fewer
+
+
+def _with_experts(plan: RoutingPlan, number: int, kept: tuple[ExpertPlan, ...]) -> RoutingPlan:
+    """The plan whose MiM block of that number has only these sub-experts."""
+    block = BlockPlan(**{**plan.blocks[number].model_dump(), "experts": kept})
+    return plan.model_copy(update={"blocks": (*plan.blocks[:number], block, *plan.blocks[number + 1 :])})
 
 
 def with_plan(model: MiMDiT, plan: RoutingPlan) -> MiMDiT:

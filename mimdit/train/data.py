@@ -71,7 +71,7 @@ class PhotoScales:
         hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
         self.digest = hashlib.sha256("".join(hashes).encode()).hexdigest()
         self.scales = [
-            [_scaled(path, side, cache / f"{path.stem}-{known[:8]}-{side}.npy") for side in _SIDES]
+            _scaled(path, [cache / f"{path.stem}-{known[:8]}-{side}.npy" for side in _SIDES])
             for path, known in zip(paths, hashes, strict=True)
         ]
 
@@ -91,16 +91,19 @@ def photo_cache(near: Path) -> Path:
     return next((place for place in places if place.is_dir()), places[0])
 
 
-def _scaled(path: Path, side: int, kept: Path) -> np.ndarray:
-    if not kept.exists():
+def _scaled(path: Path, kept: list[Path]) -> list[np.ndarray]:
+    """The photo at each of _SIDES, from where it is kept; decoded once if any is missing."""
+    if not all(place.exists() for place in kept):
         try:
             pixels = load(path).pixels
         except PhotoError as error:
             raise PhotoError(f"{error}; remove it from the training photos") from None
-        photo = Image.fromarray(pixels if pixels.dtype == np.uint8 else to_bytes(to_unit(pixels)))
-        photo.thumbnail((side, side), Image.Resampling.LANCZOS)
-        write_file(kept, lambda file: np.save(file, np.asarray(photo)), overwrite=True)
-    return np.load(kept, mmap_mode="r")
+        whole = Image.fromarray(pixels if pixels.dtype == np.uint8 else to_bytes(to_unit(pixels)))
+        for side, place in zip(_SIDES, kept, strict=True):
+            photo = whole.copy()
+            photo.thumbnail((side, side), Image.Resampling.LANCZOS)
+            write_file(place, lambda file, photo=photo: np.save(file, np.asarray(photo)), overwrite=True)
+    return [np.load(place, mmap_mode="r") for place in kept]
 
 
 class Examples(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray, int, str]]):

@@ -75,8 +75,8 @@ class _Seen:
 def train_dispatcher(run: DispatcherRun, photos: Path, out: Path) -> tuple[Path, DispatcherConfig]:
     """Returns the folder of the weights, `out/model`, and what is stored beside them.
 
-    `out` gets `examples/` (kept: what a killed run goes on from), `log.jsonl` and `model/`. Raises
-    CheckpointError where there are fewer photos than members.
+    `out` gets `examples/` (kept: what a killed run goes on from), `log.jsonl` and `model/`. Raises CheckpointError
+    where there are fewer photos than members.
     """
     out.mkdir(parents=True, exist_ok=True)
     scales = PhotoScales(photos, photo_cache(out))
@@ -181,9 +181,8 @@ def calibrate(model: Dispatcher, thresholds: np.ndarray) -> None:
 
 
 def _judge(run: DispatcherRun, model: Dispatcher, seen: _Seen, shares: list[np.ndarray], log: Log) -> DispatcherConfig:
-    """Calibrate, each photo by the member that has not seen it; log, of the same
-    photos and members, the share of each kind that is said to be what it is, and of each degradation, alone or among
-    others, that is found."""
+    """Calibrate, each photo by the member that has not seen it; log, of the same photos and members, the
+    share of each kind that is said to be what it is, and of each degradation, alone or among others, that is found."""
     found, wanted = model.normalised(seen.found), seen.wanted.numpy()
     logits = np.empty(wanted.shape, np.float32)
     for member, share in zip(model.members, shares, strict=True):
