@@ -62,10 +62,13 @@ class TrainConfig(BaseModel):
     balance_weight: float = 0.01
     # the flow
     pixel_weight: float = Field(default=0.0, ge=0, description="of the pixel loss of the decoded clean latent")
+    inversion_steps: int = Field(
+        default=0, ge=0, description="of descent from what `start` restores to what decodes to the truth; 0: encode it"
+    )
     # distillation
     sampling_steps: int = Field(default=1, gt=0, description="Euler steps that a distilled student takes")
     criterion: Literal["charbonnier", "rmse"] = Field(
-        default="charbonnier", description="error of a distilled student's tile; rmse is what PSNR is made of"
+        default="charbonnier", description="error of a tile, of a flow also in the latent; rmse is what PSNR is made of"
     )
     reference: Path | None = Field(
         default=None, description="model folder of the reference, whose trajectory is followed"
@@ -83,6 +86,8 @@ class TrainConfig(BaseModel):
             raise ValueError("mix: expected shares of at least 0, not all of them 0")
         if bool(self.trajectory_steps) != (self.reference is not None):
             raise ValueError("reference and trajectory_steps belong together: whose trajectory is followed, how long")
+        if self.inversion_steps and (self.objective != "flow" or self.start is None):
+            raise ValueError("inversion_steps are for a flow that begins from a student: name it as start")
         if self.quantized and self.variant is None:
             raise ValueError("quantized is for frozen variants, whose layers have 8 bits in a file: name the variant")
         return self

@@ -136,9 +136,8 @@ def learning_rate(config: TrainConfig, step: int) -> float:
 def _assemble(config: TrainConfig) -> tuple[Objective, torch.optim.AdamW]:
     torch.manual_seed(config.seed)  # fresh weights are part of what is reproducible
     model = load_model(config.start) if config.start else MiMDiT.from_preset(preset(config.preset))
-    reference = load_model(config.reference).eval() if config.reference else None
-    if reference is not None:
-        reference.requires_grad_(False)
+    other = config.start if config.inversion_steps else config.reference
+    reference = load_model(other).eval().requires_grad_(False) if other else None
     objective = Objective(model.to(memory_format=torch.channels_last), config, reference)  # pyright: ignore
     optimizer = torch.optim.AdamW(
         objective.trainable(), config.learning_rate, betas=(0.9, 0.99), weight_decay=config.weight_decay, fused=True

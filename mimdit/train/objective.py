@@ -3,11 +3,12 @@
 codec     the codec alone: decode a blurred-by-noise clean latent beside the degraded photo's skips
 flow      the reference: rectified flow on the frozen codec's latent (2209.03003; SD3's logit-normal times); with a
           pixel_weight also the clean latent that it predicts, decoded: the latent alone does not know which of its
-          errors can be seen
+          errors can be seen; with inversion_steps from a student, whose codec decodes other latents than it encodes
 distill   a few-step student, end to end in pixels, beside the reference's trajectory (paper.md section 3)
 routers   the routers alone, taught the known degradation: no expert runs, so a step costs a fifth of the others'
 """
 
+from collections.abc import Callable
 from fnmatch import fnmatch
 
 import torch
@@ -15,11 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mimdit.errors import CheckpointError
-from mimdit.model.mimdit import MiMDiT, parameter_groups
+from mimdit.model.mimdit import Guidance, MiMDiT, parameter_groups
 from mimdit.model.moe import Routing, balance_loss
 from mimdit.targets import DISPATCHER_CLASSES
 from mimdit.train.config import TrainConfig
 from mimdit.train.data import Batch, forced_experts
+from mimdit.train.inversion import inverted
 
 ROUTERS = ("branch.blocks.*.router.*",)
 CODEC_NOISE = 0.8  # highest noise level on the latent that the codec learns to decode beside
@@ -81,9 +83,13 @@ class Objective(nn.Module):
 
     def _flow(self, batch: Batch, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         with torch.no_grad():
-            clean, _ = self.model.codec.encode(batch.truth)
             degraded, skips = self.model.codec.encode(batch.image)
         guidance = self.model.guide(batch.image, degraded, batch.photo, self._forced(batch, step))
+
+        def decode(latent: Tensor) -> Tensor:
+            return self.model.codec.decode(latent, degraded, batch.image, skips)
+
+        clean = self._clean(batch, guidance, decode)
         sigma = torch.sigmoid(torch.randn(len(clean), generator=generator)).to(clean)  # logit-normal
         shift = self.model.shape.shift
         sigma = shift * sigma / (1 + (shift - 1) * sigma)
@@ -94,11 +100,22 @@ class Objective(nn.Module):
         error = (velocity - (noise - clean)).float()
         if self.model.shape.prediction == "residual":
             error = error * level  # the error of the clean latent: near σ = 0 the velocity's would drown all else
-        losses = {"flow": error.square().mean()}
+        squared = error.square().mean((1, 2, 3))
+        losses = {"flow": (squared.add(1e-6).sqrt() if self.config.criterion == "rmse" else squared).mean()}
         if weight := self.config.pixel_weight:
-            decoded = self.model.codec.decode(noisy - level * velocity, degraded, batch.image, skips)
-            losses["pixel"] = weight * pixel_loss(decoded, batch.truth)
+            criterion = CRITERIA[self.config.criterion]
+            losses["pixel"] = weight * criterion(decode(noisy - level * velocity), batch.truth)
         return self._with_routing(losses, guidance.routings, batch, step)
+
+    @torch.no_grad()
+    def _clean(self, batch: Batch, guidance: Guidance, decode: Callable[[Tensor], Tensor]) -> Tensor:
+        """The latent that a flow ends at: of the truth, or what the codec would have decoded to it."""
+        student = self._reference[0]
+        if student is None:
+            return self.model.codec.encode(batch.truth)[0]
+        if student.device != batch.image.device:
+            student.to(batch.image.device)  # pyright: ignore[reportArgumentType]
+        return inverted(decode, student.sample(guidance), batch.truth, self.config.inversion_steps)
 
     def _distill(self, batch: Batch, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         degraded, skips = self.model.codec.encode(batch.image)
