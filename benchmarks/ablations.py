@@ -24,6 +24,8 @@ from mimdit.train.config import TrainConfig
 from mimdit.train.data import Batch, Examples, PhotoScales, batches, forced_experts
 
 __all__ = [
+    "Restore",
+    "as_taken",
     "carried",
     "components",
     "decibels",

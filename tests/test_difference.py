@@ -88,6 +88,20 @@ def test_a_release_gives_every_model_back_as_rounded(lively: MiMDiT, tmp_path: P
         assert checkpoint_hash(load_model(tmp_path / "weights" / name)) == checkpoint_hash(rounded)
 
 
+def test_a_zero_that_lost_its_sign_is_a_difference(lively: MiMDiT, tmp_path: Path):
+    """Averaging weights that do not move makes 0 of −0, and hashes tell them apart."""
+    base = copy.deepcopy(lively)
+    with torch.no_grad():
+        base.backbone.proj_out.bias.fill_(-0.0)  # pyright: ignore
+        changed = copy.deepcopy(base)
+        changed.backbone.proj_out.bias.fill_(0.0)  # pyright: ignore
+    save_model(base, tmp_path / "a")
+    save_model(changed, tmp_path / "b")
+    release(tmp_path / "weights", {"student-1": tmp_path / "a", "reference": tmp_path / "b"})
+    loaded = load_model(tmp_path / "weights" / "reference")
+    assert checkpoint_hash(loaded) == checkpoint_hash(round_to_half(changed)) != checkpoint_hash(round_to_half(base))
+
+
 def test_variants_are_collected_rounded_and_each_under_its_own_name(lively: MiMDiT, tmp_path: Path):
     model = frozen(lively, "denoise")
     save_model(model, tmp_path / "a")

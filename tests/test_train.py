@@ -18,12 +18,14 @@ from safetensors.torch import load_file
 from mimdit.cli.distill import distill as distill_command
 from mimdit.cli.train import WayName
 from mimdit.cli.train import train as train_command
+from mimdit.config import preset
 from mimdit.errors import CheckpointError, MimditError
 from mimdit.model.checkpoint import checkpoint_hash, load_model
+from mimdit.model.mimdit import Guidance, MiMDiT
 from mimdit.train.config import TrainConfig
-from mimdit.train.data import PhotoScales, photo_cache
+from mimdit.train.data import PhotoScales, first_batches, photo_cache
 from mimdit.train.loop import train
-from mimdit.train.objective import CRITERIA
+from mimdit.train.objective import CRITERIA, Objective
 from mimdit.train.pace import WAYS, Way, time_ways
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -142,6 +144,24 @@ def test_flow_leaves_the_codec_and_moves_the_rest(unkilled: Path):
     state = load_file(unkilled / "state" / "state.safetensors")
     moved = {name.split(".")[1] for name in state if name.startswith("ema.") and _differ(state, name)}
     assert moved == {"backbone", "branch"}
+
+
+@pytest.mark.parametrize(("share", "least", "most"), [(0.0, 0, 0), (0.5, 8, 24), (1.0, 32, 32)])
+def test_a_share_of_a_flow_is_trained_where_sampling_begins(
+    share: float, least: int, most: int, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    levels: list[torch.Tensor] = []
+    real = MiMDiT.velocity
+
+    def recorded(self: MiMDiT, latent: torch.Tensor, sigma: torch.Tensor, guidance: Guidance) -> torch.Tensor:
+        levels.append(sigma)
+        return real(self, latent, sigma, guidance)
+
+    monkeypatch.setattr(MiMDiT, "velocity", recorded)
+    config = stage(terminal_share=share, batch=32)
+    objective = Objective(MiMDiT.from_preset(preset(config.preset)), config)
+    objective(first_batches(photo_folder, photo_cache(tmp_path), config, 1)[0], 0)
+    assert least <= int((levels[0] == 1).sum()) <= most
 
 
 def _differ(state: dict[str, torch.Tensor], averaged: str) -> bool:

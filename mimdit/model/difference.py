@@ -28,13 +28,18 @@ def save_difference(model: MiMDiT, base: MiMDiT, base_name: str, base_hash: str,
         raise CheckpointError(f"{base_name} is no base for this model: their configs differ")
     old = base.state_dict()
     rounded = {name: tensor.detach().half().contiguous() for name, tensor in model.state_dict().items()}
-    changed = {name: tensor for name, tensor in rounded.items() if not torch.equal(tensor.float(), old[name])}
+    # By their bits: hashes tell −0 from 0, and comparing values does not.
+    changed = {name: x for name, x in rounded.items() if not torch.equal(_bits(x), _bits(old[name].half()))}
 
     def fill(partial: Path) -> None:
         save_file(changed, partial / TENSORS)
         (partial / NOTE).write_text(json.dumps({"base": base_name, "sha256": base_hash}, indent=1) + "\n")
 
     write_folder(folder, fill, overwrite=True)
+
+
+def _bits(half: torch.Tensor) -> torch.Tensor:
+    return half.contiguous().view(torch.int16)
 
 
 def read_note(folder: Path) -> tuple[Path, str]:

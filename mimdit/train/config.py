@@ -65,6 +65,7 @@ class TrainConfig(BaseModel):
     inversion_steps: int = Field(
         default=0, ge=0, description="of descent from what `start` restores to what decodes to the truth; 0: encode it"
     )
+    terminal_share: float = Field(default=0.0, ge=0, le=1, description="of a flow's examples at σ = 1, all noise")
     # distillation
     sampling_steps: int = Field(default=1, gt=0, description="Euler steps that a distilled student takes")
     criterion: Literal["charbonnier", "rmse"] = Field(

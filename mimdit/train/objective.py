@@ -93,6 +93,8 @@ class Objective(nn.Module):
         sigma = torch.sigmoid(torch.randn(len(clean), generator=generator)).to(clean)  # logit-normal
         shift = self.model.shape.shift
         sigma = shift * sigma / (1 + (shift - 1) * sigma)
+        if share := self.config.terminal_share:  # where sampling begins, and logit-normal times never are
+            sigma = torch.where(torch.rand(len(clean), generator=generator).to(clean) < share, 1.0, sigma)
         noise = _noise_like(clean, generator)
         level = sigma[:, None, None, None]
         noisy = (1 - level) * clean + level * noise
