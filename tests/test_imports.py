@@ -30,6 +30,7 @@ HEAVY = (
     "mimdit.benchmarks.brief_tuning",
     "mimdit.benchmarks.equal_budget",
     "mimdit.benchmarks.freezing",
+    "mimdit.benchmarks.latents",
     "mimdit.benchmarks.narrowing",
     "mimdit.benchmarks.photo_tiles",
     "mimdit.benchmarks.blurs",
