@@ -160,7 +160,7 @@ def test_a_share_of_a_flow_is_trained_where_sampling_begins(
     monkeypatch.setattr(MiMDiT, "velocity", recorded)
     config = stage(terminal_share=share, batch=32)
     objective = Objective(MiMDiT.from_preset(preset(config.preset)), config)
-    objective(first_batches(photo_folder, photo_cache(tmp_path), config, 1)[0], 0)
+    objective(first_batches(photo_folder, photo_cache(tmp_path / "run"), config, 1)[0], 0)
     assert least <= int((levels[0] == 1).sum()) <= most
 
 
