@@ -41,9 +41,9 @@ __all__ = [
 Restore = Callable[[MiMDiT, Batch], Tensor]
 
 
-def whole(model: MiMDiT, batch: Batch) -> Tensor:
-    """The model as it is."""
-    return model(batch.image, batch.photo)
+def whole(model: MiMDiT, batch: Batch, steps: int = 1) -> Tensor:
+    """The model as it is, in so many Euler steps."""
+    return model(batch.image, batch.photo, steps=steps)
 
 
 def as_taken(model: MiMDiT, batch: Batch) -> Tensor:

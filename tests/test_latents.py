@@ -24,7 +24,7 @@ def test_what_decodes_to_the_truth_is_nearer_to_it(nano: MiMDiT, colourful_photo
     app.command()(latents.main)
     folder = str(tmp_path / "student")
     arguments = [folder, "--reference", folder, "--photos", str(colourful_photos), "--count", "1", "--each", "1"]
-    ran = CliRunner().invoke(app, [*arguments, "--tile", "64", "--runs", str(tmp_path)])
+    ran = CliRunner().invoke(app, [*arguments, "--tile", "64", "--runs", str(tmp_path / "run")])
     assert ran.exit_code == 0, ran.output
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in ran.stdout.splitlines()]
     found = {name: [float(cell) for cell in cells] for name, *cells in rows[2:]}

@@ -102,8 +102,7 @@ class Objective(nn.Module):
         error = (velocity - (noise - clean)).float()
         if self.model.shape.prediction == "residual":
             error = error * level  # the error of the clean latent: near σ = 0 the velocity's would drown all else
-        squared = error.square().mean((1, 2, 3))
-        losses = {"flow": (squared.add(1e-6).sqrt() if self.config.criterion == "rmse" else squared).mean()}
+        losses = {"flow": _rmse(error) if self.config.criterion == "rmse" else error.square().mean()}
         if weight := self.config.pixel_weight:
             criterion = CRITERIA[self.config.criterion]
             losses["pixel"] = weight * criterion(decode(noisy - level * velocity), batch.truth)
@@ -112,12 +111,18 @@ class Objective(nn.Module):
     @torch.no_grad()
     def _clean(self, batch: Batch, guidance: Guidance, decode: Callable[[Tensor], Tensor]) -> Tensor:
         """The latent that a flow ends at: of the truth, or what the codec would have decoded to it."""
-        student = self._reference[0]
-        if student is None:
+        if not self.config.inversion_steps:
             return self.model.codec.encode(batch.truth)[0]
-        if student.device != batch.image.device:
-            student.to(batch.image.device)  # pyright: ignore[reportArgumentType]
-        return inverted(decode, student.sample(guidance), batch.truth, self.config.inversion_steps)
+        start = self._beside(batch)
+        assert start is not None  # the loop hands it over
+        return inverted(decode, start.sample(guidance), batch.truth, self.config.inversion_steps)
+
+    def _beside(self, batch: Batch) -> MiMDiT | None:
+        """The network that this one learns beside, where the batch is."""
+        reference = self._reference[0]
+        if reference is not None and reference.device != batch.image.device:
+            reference.to(batch.image.device)  # pyright: ignore[reportArgumentType]
+        return reference
 
     def _distill(self, batch: Batch, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         degraded, skips = self.model.codec.encode(batch.image)
@@ -127,9 +132,7 @@ class Objective(nn.Module):
         latent = self.model.sample(guidance, noise, self.config.sampling_steps)
         criterion = CRITERIA[self.config.criterion]
         losses = {"pixel": criterion(self.model.codec.decode(latent, degraded, batch.image, skips), batch.truth)}
-        reference = self._reference[0]
-        if reference is not None and reference.device != batch.image.device:
-            reference.to(batch.image.device)  # pyright: ignore[reportArgumentType]
+        reference = self._beside(batch)
         fading = max(0.0, 1 - step / max(1, self.config.trajectory_steps))
         if reference is not None and fading > 0:
             with torch.no_grad():
@@ -178,7 +181,11 @@ def rmse_loss(restored: Tensor, truth: Tensor) -> Tensor:
 
     Where a pixel may have several values the mean of them is best, as for PSNR, and not the median.
     """
-    return (restored.float() - truth).square().mean((1, 2, 3)).add(1e-6).sqrt().mean()
+    return _rmse(restored.float() - truth)
+
+
+def _rmse(error: Tensor) -> Tensor:
+    return error.square().mean((1, 2, 3)).add(1e-6).sqrt().mean()
 
 
 CRITERIA = {"charbonnier": pixel_loss, "rmse": rmse_loss}

@@ -1,4 +1,4 @@
-"""The latent that would have decoded to the truth: nearer with every step, of each tile alone, and a flow learns it."""
+"""Flows: to which latents they lead (found by descent, of each tile alone), and from how much noise."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from mimdit.config import preset
-from mimdit.errors import CheckpointError
 from mimdit.model.checkpoint import save_model
-from mimdit.model.mimdit import MiMDiT
-from mimdit.train.config import TrainConfig
+from mimdit.model.mimdit import Guidance, MiMDiT
+from mimdit.train.data import first_batches, photo_cache
 from mimdit.train.inversion import inverted
 from mimdit.train.loop import train
+from mimdit.train.objective import Objective
 
 from .test_train import EAGER, log_rows, stage
 
@@ -65,11 +65,19 @@ def test_a_flow_is_led_there_from_what_its_start_restores(
     assert log_rows(tmp_path / "run")[0]["flow"] < 1e-9  # an untrained network restores the same from any noise
 
 
-@pytest.mark.parametrize("changes", [{"objective": "distill", "start": Path("x")}, {}], ids=["objective", "start"])
-def test_inversion_is_for_flows_from_a_student(changes: dict[str, object], tmp_path: Path):
-    path = tmp_path / "stage.toml"
-    lines = ['objective = "flow"', "steps = 5", "inversion_steps = 2"]
-    lines = [f'{k} = "{v}"' for k, v in changes.items()] + [line for line in lines if line.split()[0] not in changes]
-    path.write_text("\n".join(lines))
-    with pytest.raises(CheckpointError, match="inversion_steps are for a flow that begins from a student"):
-        TrainConfig.read(path)
+@pytest.mark.parametrize(("share", "least", "most"), [(0.0, 0, 0), (0.5, 8, 24), (1.0, 32, 32)])
+def test_a_share_of_a_flow_is_trained_where_sampling_begins(
+    share: float, least: int, most: int, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    levels: list[torch.Tensor] = []
+    real = MiMDiT.velocity
+
+    def recorded(self: MiMDiT, latent: torch.Tensor, sigma: torch.Tensor, guidance: Guidance) -> torch.Tensor:
+        levels.append(sigma)
+        return real(self, latent, sigma, guidance)
+
+    monkeypatch.setattr(MiMDiT, "velocity", recorded)
+    config = stage(terminal_share=share, batch=32)
+    objective = Objective(MiMDiT.from_preset(preset(config.preset)), config)
+    objective(first_batches(photo_folder, photo_cache(tmp_path / "run"), config, 1)[0], 0)
+    assert least <= int((levels[0] == 1).sum()) <= most
