@@ -31,6 +31,7 @@ HEAVY = (
     "mimdit.benchmarks.equal_budget",
     "mimdit.benchmarks.freezing",
     "mimdit.benchmarks.latents",
+    "mimdit.benchmarks.held_out",
     "mimdit.benchmarks.narrowing",
     "mimdit.benchmarks.photo_tiles",
     "mimdit.benchmarks.blurs",
