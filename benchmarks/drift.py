@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mimdit.benchmarks.golden import Golden, pixels
-from mimdit.benchmarks.quality import EQUAL_PSNR
+from mimdit.benchmarks.quality import decibels
 from mimdit.benchmarks.run_file import DriftResult, Reference
-from mimdit.metrics import psnr
-from mimdit.pixels import to_unit
 from mimdit.runtimes.restore import Restorer
 
 if TYPE_CHECKING:
     from mimdit.bundle import Bundle
 
-__all__ = ["decibels", "drift", "reference_of"]
+__all__ = ["drift", "reference_of"]
 
 
 def drift(
@@ -62,8 +60,3 @@ def reference_of(golden: Golden) -> Reference:
         cuda_seconds=cuda and cuda.seconds.seconds,
         sd35_medium_seconds=cuda and cuda.sd35_medium_seconds and cuda.sd35_medium_seconds.seconds,
     )
-
-
-def decibels(a: np.ndarray, b: np.ndarray) -> float:
-    """PSNR of two u8[H,W,3], at most 100, which means equal."""
-    return round(min(psnr(to_unit(a), to_unit(b)), EQUAL_PSNR), 4)

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from mimdit.benchmarks.device import this_device
-from mimdit.benchmarks.drift import decibels
 from mimdit.benchmarks.golden import GOLDEN_NAME, Cuda, GoldenContent, GoldenEntry, GoldenFile, golden_id
 from mimdit.benchmarks.latency import noise_inputs, timings
 from mimdit.benchmarks.loading import peak_memory
 from mimdit.benchmarks.provenance import provenance
+from mimdit.benchmarks.quality import decibels
 from mimdit.benchmarks.run_file import Samples
 from mimdit.bundle_checks import hash_file
 from mimdit.config import preset

@@ -14,19 +14,18 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
+from mimdit.benchmarks.datasets import CLEAN
 from mimdit.benchmarks.photo_tiles import photo_tiles
+from mimdit.benchmarks.quality import decibels
 from mimdit.benchmarks.synthetic import SYNTHETIC, degraded
 from mimdit.benchmarks.table import TableContent, markdown_lines
 from mimdit.benchmarks.torch_models import TorchRuntime, restore_photo
 from mimdit.degrade.light import to_bytes
-from mimdit.metrics import psnr
 from mimdit.model.checkpoint import load_model
 from mimdit.script import run
 from mimdit.targets import Variant
 from mimdit.train.config import VALIDATION_PHOTOS
 from mimdit.train.data import PhotoScales, photo_cache
-
-_MOST = 100.0  # dB; what is the same to the bit would be infinite
 
 
 def main(
@@ -39,12 +38,12 @@ def main(
     """Compare what models restore of each degradation."""
     scales = PhotoScales(photos, photo_cache(models[0]))
     truths = [to_bytes(tile) for tile in photo_tiles(scales, scales.split(count)[1], each)]
-    groups = {"clean": truths} | {
+    groups = {CLEAN: truths} | {
         kind.name: [degraded(truth, kind, str(place)) for place, truth in enumerate(truths)] for kind in SYNTHETIC
     }
     columns = [[_mean(taken, truths) for taken in groups.values()]]
     for path in track(models, "models", console=Console(stderr=True), transient=True):
-        runtime = TorchRuntime(load_model(path).eval(), steps=1)
+        runtime = TorchRuntime(load_model(path), steps=1)
         columns.append(
             [_mean([restore_photo(photo, runtime, variant) for photo in taken], truths) for taken in groups.values()]
         )
@@ -54,7 +53,7 @@ def main(
 
 
 def _mean(photos: list[np.ndarray], truths: list[np.ndarray]) -> float:
-    return float(np.mean([min(psnr(a / 255, b / 255), _MOST) for a, b in zip(photos, truths, strict=True)]))
+    return float(np.mean([decibels(a, b) for a, b in zip(photos, truths, strict=True)]))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from mimdit.metrics import psnr, ssim
 from mimdit.pixels import to_unit
 
-__all__ = ["EQUAL_PSNR", "Quality", "gradient_ratio", "quality"]
+__all__ = ["EQUAL_PSNR", "Quality", "decibels", "gradient_ratio", "quality"]
 
 EQUAL_PSNR = 100.0  # dB that stand for equal photos; one level off in one value of a 320×480 photo is 105 dB
 _FLAT = 1e-6  # mean gradient of a truth that has no detail
@@ -33,11 +33,16 @@ def quality(photo: np.ndarray, truth: np.ndarray) -> Quality:
     """Two u8[H,W,3] of one shape; raises PhotoError for two shapes."""
     a, b = to_unit(photo), to_unit(truth)
     return Quality(
-        psnr=round(min(psnr(a, b), EQUAL_PSNR), 4),
+        psnr=decibels(photo, truth),
         ssim=round(ssim(a, b), 5) if min(a.shape[:2]) >= _SSIM_WINDOW else None,
         flip=_flip(a, b),
         sharpness=gradient_ratio(a, b),
     )
+
+
+def decibels(a: np.ndarray, b: np.ndarray) -> float:
+    """PSNR of two u8[H,W,3], at most 100, which means equal."""
+    return round(min(psnr(to_unit(a), to_unit(b)), EQUAL_PSNR), 4)
 
 
 def gradient_ratio(photo: np.ndarray, truth: np.ndarray) -> float | None:
